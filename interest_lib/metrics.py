@@ -1,0 +1,192 @@
+"""How good a ranked list is, and how sure we are of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from interest_lib.schema import InputError
+from interest_lib.split import Floats, Fold, Ints, codes
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over users with its bootstrap interval.
+
+    Examples
+    --------
+    >>> str(Interval(0.41, 0.40, 0.42, 1977))
+    '0.4100 [0.4000, 0.4200]'
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+    @property
+    def excludes_zero(self) -> bool:
+        """True when the whole interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+def _hits(
+    recommendations: pd.DataFrame, targets: pd.DataFrame, user_ids: pd.Index, k: int
+) -> tuple[Ints, Ints]:
+    """User code and rank of every recommended item, down to rank `k`, that is a target."""
+    top = recommendations[recommendations["rank"] <= k]
+    items = pd.Index(targets["item_id"].unique())
+    user_code, item_code = codes(user_ids, top["user_id"]), codes(items, top["item_id"])
+    target_keys = codes(user_ids, targets["user_id"]) * len(items) + codes(items, targets["item_id"])
+    hit = (user_code >= 0) & (item_code >= 0) & np.isin(user_code * len(items) + item_code, target_keys)
+    return user_code[hit], top["rank"].to_numpy()[hit]
+
+
+def _per_user(targets: pd.DataFrame) -> pd.Series:
+    """Number of targets of each user; the users of `targets` are the users that are scored."""
+    if targets.empty:
+        raise InputError("There are no targets to score against: choose an origin with events after it.")
+    return targets.groupby("user_id", sort=True).size()
+
+
+def ndcg_at_k(recommendations: pd.DataFrame, targets: pd.DataFrame, k: int = 10) -> pd.Series:
+    """Normalised discounted cumulative gain of every user's list, binary relevance.
+
+    The gain of a hit at rank r is ``1 / log2(r + 1)``; the ideal list holds ``min(k, n_targets)`` hits.
+
+    Parameters
+    ----------
+    recommendations : pandas.DataFrame
+        ``user_id``, ``item_id``, ``rank`` (1 is best), no item twice for a user.
+    targets : pandas.DataFrame
+        Distinct ``user_id``, ``item_id``. A user without a recommendation scores 0; a user without a
+        target is not scored.
+    k : int
+        Length of the list.
+
+    Returns
+    -------
+    pandas.Series of float in [0, 1], indexed by user_id, sorted
+
+    Raises
+    ------
+    InputError
+        When there is no target at all.
+
+    Notes
+    -----
+    Jarvelin and Kekalainen (2002). Other definitions divide by the ideal over all targets even where
+    they are more than `k`, which caps the score below one.
+
+    Examples
+    --------
+    >>> lists = pd.DataFrame({"user_id": [1, 1, 2], "item_id": ["a", "b", "a"], "rank": [1, 2, 1]})
+    >>> truth = pd.DataFrame({"user_id": [1, 2], "item_id": ["b", "c"]})
+    >>> ndcg_at_k(lists, truth, k=2).round(3).tolist()
+    [0.631, 0.0]
+    """
+    n_targets = _per_user(targets)
+    user_code, rank = _hits(recommendations, targets, n_targets.index, k)
+    gain = np.bincount(user_code, weights=1 / np.log2(rank + 1.0), minlength=len(n_targets))
+    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
+    return pd.Series(gain / ideal[np.minimum(n_targets, k) - 1], index=n_targets.index, name=f"ndcg{k}")
+
+
+def recall_at_k(recommendations: pd.DataFrame, targets: pd.DataFrame, k: int = 10) -> pd.Series:
+    """Share of each user's targets that is among the first `k` recommendations.
+
+    Examples
+    --------
+    >>> lists = pd.DataFrame({"user_id": [1, 1], "item_id": ["a", "b"], "rank": [1, 2]})
+    >>> truth = pd.DataFrame({"user_id": [1, 1], "item_id": ["b", "c"]})
+    >>> recall_at_k(lists, truth).tolist()
+    [0.5]
+    """
+    n_targets = _per_user(targets)
+    user_code, _ = _hits(recommendations, targets, n_targets.index, k)
+    hits = np.bincount(user_code, minlength=len(n_targets))
+    return pd.Series(hits / n_targets, index=n_targets.index, name=f"recall{k}")
+
+
+def precision_at_k(recommendations: pd.DataFrame, targets: pd.DataFrame, k: int = 10) -> pd.Series:
+    """Share of the `k` places of each user's list that hold a target; an empty place is a miss.
+
+    Examples
+    --------
+    >>> lists = pd.DataFrame({"user_id": [1, 1], "item_id": ["a", "b"], "rank": [1, 2]})
+    >>> truth = pd.DataFrame({"user_id": [1, 1], "item_id": ["b", "c"]})
+    >>> precision_at_k(lists, truth, k=2).tolist()
+    [0.5]
+    """
+    n_targets = _per_user(targets)
+    user_code, _ = _hits(recommendations, targets, n_targets.index, k)
+    hits = np.bincount(user_code, minlength=len(n_targets))
+    return pd.Series(hits / k, index=n_targets.index, name=f"precision{k}")
+
+
+def bootstrap_mean(
+    values: pd.Series | Floats, seed: int, n_resamples: int = 1000, level: float = 0.95
+) -> Interval:
+    """Mean over users and its percentile interval from resampling users with replacement.
+
+    Parameters
+    ----------
+    values : pandas.Series or ndarray of float, shape (n_users,)
+        One value per user. To compare two methods give their differences: the interval is then paired.
+    seed : int
+        Seed of the resampling.
+    n_resamples : int
+        How many times the users are drawn anew.
+    level : float
+        Coverage aimed at.
+
+    Returns
+    -------
+    Interval
+
+    Notes
+    -----
+    Efron and Tibshirani (1993), chapter 13.
+
+    Examples
+    --------
+    >>> bootstrap_mean(np.array([0.0, 1.0] * 50), seed=1)
+    Interval(value=0.5, low=0.4, high=0.59, n=100)
+    """
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.size == 0:
+        raise InputError("There is no user to average over: choose an origin or a slice that has some.")
+    rng = np.random.default_rng(seed)
+    means = np.array([sample[rng.integers(0, sample.size, sample.size)].mean() for _ in range(n_resamples)])
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(sample.mean()), float(low), float(high), int(sample.size))
+
+
+def ndcg_by_slice(lists: pd.DataFrame, fold: Fold, k: int = 10) -> pd.DataFrame:
+    """NDCG@k of every user under every model, for all targets and for novel ones.
+
+    Parameters
+    ----------
+    lists : pandas.DataFrame
+        ``model``, ``slice`` ("all" or "novel"), ``user_id``, ``item_id``, ``rank``.
+    fold : Fold
+        Its targets are the truth; in the slice "novel" only what the user never had before counts.
+    k : int
+        Length of the list.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One column per (slice, model), one row per user; missing where the user has no target in the slice.
+    """
+    targets = {"all": fold.targets, "novel": fold.targets[fold.targets["novel"]]}
+    scores = {
+        (which, model): ndcg_at_k(group, targets[str(which)], k)
+        for (which, model), group in lists.groupby(["slice", "model"], sort=False)
+    }
+    return pd.concat(scores, axis=1, names=["slice", "model"])

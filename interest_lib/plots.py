@@ -1,0 +1,128 @@
+"""Pictures: functions that draw on the axes they are given and return them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from interest_lib.split import Floats, Ints
+
+
+def interval_dots(ax: Axes, table: pd.DataFrame, *, reference: float | None = None, digits: int = 4) -> Axes:
+    """One row per label: a dot for the value, a line for its interval, the value written beside it.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    table : pandas.DataFrame
+        Indexed by label, columns ``value``, ``low``, ``high``; the first row is drawn on top.
+    reference : float, optional
+        Where to draw a vertical line, for example zero for differences.
+    digits : int
+        Digits after the point of the written values.
+    """
+    y = np.arange(len(table))[::-1]
+    ax.hlines(y, table["low"], table["high"], color="C0", linewidth=2.2)
+    ax.plot(table["value"], y, "o", color="C0", markersize=6)
+    for position, (value, high) in zip(y, table[["value", "high"]].to_numpy(), strict=True):
+        ax.annotate(
+            f"{value:.{digits}f}",
+            (high, position),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+    if reference is not None:
+        ax.axvline(reference, color="0.35", linewidth=1.0, linestyle="--")
+    ax.set_yticks(y, [str(label) for label in table.index])
+    ax.set_ylim(-0.6, len(table) - 0.4)
+    ax.grid(axis="y", visible=False)
+    ax.margins(x=0.12)
+    return ax
+
+
+def curves(ax: Axes, table: pd.DataFrame, *, mark_x: float | None = None) -> Axes:
+    """One line per column over the index, each named at its right end instead of in a legend.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    table : pandas.DataFrame
+        Index = x, columns = curves.
+    mark_x : float, optional
+        Where to draw a vertical line.
+    """
+    x = table.index.to_numpy(float)
+    for number, column in enumerate(table.columns):
+        values = table[column].to_numpy(float)
+        ax.plot(x, values, marker="o", markersize=3.5, color=f"C{number}")
+        ax.annotate(
+            str(column),
+            (x[-1], values[-1]),
+            (7, 0),
+            textcoords="offset points",
+            va="center",
+            color=f"C{number}",
+            fontsize=9.5,
+            annotation_clip=False,
+        )
+    if mark_x is not None:
+        ax.axvline(mark_x, color="0.35", linewidth=1.0, linestyle="--")
+    return ax
+
+
+def heatmap(
+    ax: Axes, matrix: Floats, rows: Sequence[str], columns: Sequence[str], *, digits: int = 2
+) -> Axes:
+    """A matrix with its numbers written in, dark text on light cells and light text on dark ones.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    matrix : ndarray of float, shape (n_rows, n_columns)
+    rows, columns : sequence of str
+        Names along the axes.
+    digits : int
+        Digits after the point of the written numbers.
+    """
+    ax.imshow(matrix, aspect="auto", vmin=0.0)
+    middle = float(matrix.max()) / 2
+    for (row, column), value in np.ndenumerate(matrix):
+        colour = "black" if value > middle else "white"
+        ax.text(column, row, f"{value:.{digits}f}", ha="center", va="center", color=colour, fontsize=8)
+    ax.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(rows)), rows)
+    ax.grid(visible=False)
+    return ax
+
+
+def group_map(ax: Axes, points: Floats, labels: Ints, names: Sequence[str]) -> Axes:
+    """Users as points on their first two axes, coloured by group and named in a legend below.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    points : ndarray of float, shape (n_users, >= 2)
+    labels : ndarray of int, shape (n_users,)
+    names : sequence of str
+        Name of each group.
+    """
+    markers = "osD^vP*X"
+    for group, name in enumerate(names):
+        inside = labels == group
+        ax.plot(
+            points[inside, 0],
+            points[inside, 1],
+            linestyle="",
+            marker=markers[group % len(markers)],
+            markersize=3.2,
+            alpha=0.6,
+            color=f"C{group % 7}",
+            label=name,
+        )
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=2.0)
+    return ax
