@@ -3,6 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python -m
 OK := .venv/installed
+INSTALL := $(RUN) pip install --quiet --disable-pip-version-check
 
 # One thread within a sum, so that its last digits do not depend on the machine; pictures into the notebook.
 export OPENBLAS_NUM_THREADS ?= 1
@@ -46,6 +47,7 @@ clean: ## remove the environment and everything that can be made again, except r
 
 $(OK): requirements.lock
 	$(PYTHON) -m venv --clear .venv
-	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(RUN) pip install --quiet --disable-pip-version-check --no-deps -e .
+	n=0; until $(INSTALL) -r requirements.lock; do \
+	  n=$$((n + 1)); [ $$n -lt 4 ] || exit 1; echo "not installed yet, once more in 30 s"; sleep 30; done
+	$(INSTALL) --no-deps -e .
 	touch $@

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -28,20 +29,14 @@ def interval_dots(ax: Axes, table: pd.DataFrame, *, reference: float | None = No
     ax.hlines(y, table["low"], table["high"], color="C0", linewidth=2.2)
     ax.plot(table["value"], y, "o", color="C0", markersize=6)
     for position, (value, high) in zip(y, table[["value", "high"]].to_numpy(), strict=True):
-        ax.annotate(
-            f"{value:.{digits}f}",
-            (high, position),
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
+        _name(ax, f"{value:.{digits}f}", (high, position))
     if reference is not None:
         ax.axvline(reference, color="0.35", linewidth=1.0, linestyle="--")
     ax.set_yticks(y, [str(label) for label in table.index])
     ax.set_ylim(-0.6, len(table) - 0.4)
     ax.grid(axis="y", visible=False)
-    ax.margins(x=0.12)
+    left, right = ax.get_xlim()
+    ax.set_xlim(left, right + 0.16 * (right - left))  # room for the written values
     return ax
 
 
@@ -58,18 +53,11 @@ def curves(ax: Axes, table: pd.DataFrame, *, mark_x: float | None = None) -> Axe
     """
     x = table.index.to_numpy(float)
     for number, column in enumerate(table.columns):
-        values = table[column].to_numpy(float)
-        ax.plot(x, values, marker="o", markersize=3.5, color=f"C{number}")
-        ax.annotate(
-            str(column),
-            (x[-1], values[-1]),
-            (7, 0),
-            textcoords="offset points",
-            va="center",
-            color=f"C{number}",
-            fontsize=9.5,
-            annotation_clip=False,
-        )
+        ax.plot(x, table[column], marker="o", markersize=3.5, color=f"C{number}")
+    low, high = ax.get_ylim()
+    ends = table.iloc[-1].to_numpy(float)
+    for number, height in enumerate(_apart(ends, 0.055 * (high - low))):
+        _name(ax, str(table.columns[number]), (x[-1], height), color=f"C{number}")
     if mark_x is not None:
         ax.axvline(mark_x, color="0.35", linewidth=1.0, linestyle="--")
     return ax
@@ -126,3 +114,20 @@ def group_map(ax: Axes, points: Floats, labels: Ints, names: Sequence[str]) -> A
         )
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=2.0)
     return ax
+
+
+def _name(ax: Axes, text: str, point: tuple[float, float], color: str = "black") -> None:
+    """Write `text` to the right of a point, readable on top of grid lines."""
+    backing = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
+    ax.annotate(
+        text, point, (7, 0), textcoords="offset points", va="center", fontsize=9, color=color, bbox=backing
+    )
+
+
+def _apart(heights: Floats, gap: float) -> Floats:
+    """Heights moved up just as far as it takes to be `gap` apart, in the same order."""
+    placed = heights.copy()
+    order = np.argsort(heights, kind="stable")
+    for below, above in pairwise(order):
+        placed[above] = max(placed[above], placed[below] + gap)
+    return placed

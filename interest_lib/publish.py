@@ -13,7 +13,7 @@ from interest_lib.layout import replace_folder, restore_folder, write_json
 from interest_lib.plan import Plan
 from interest_lib.runner import EXECUTED
 
-_FINDINGS = "09_"
+_HEADLINE = "09_headline.png"
 _SUMMARY_RUN = "full"  # the run that is committed; the summary speaks of it where it exists
 
 
@@ -126,7 +126,7 @@ def summary(reports: Path, run: str, command: str, results: dict[str, dict[str, 
         f"Made by `{command}` from the notebooks; do not edit.",
         "",
     ]
-    for figure in sorted((reports / run / "figures").glob(f"{_FINDINGS}*.png"))[:1]:
+    for figure in sorted((reports / run / "figures").glob(_HEADLINE)):
         alt = figure.stem.partition("_")[2].replace("_", " ")
         lines += [f"![{alt}]({run}/figures/{figure.name})", ""]
     lines += [*_claims_table(run, results), "## Pages", ""]

@@ -5,13 +5,14 @@ everything lies in a hidden `.NN_name.partial` folder, so that a notebook that b
 its last complete execution untouched.
 """
 
+import contextlib
 import json
 import math
 import os
 import re
-import resource
 import shutil
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import psutil
 from threadpoolctl import threadpool_limits
 
 from interest_lib.layout import (
@@ -112,6 +114,7 @@ class Book:
         self._claims: list[dict[str, Any]] = []
         self._upstream: set[str] = set()
         self._started = time.perf_counter()
+        self._memory = _PeakMemory()
         shutil.rmtree(self._partial, ignore_errors=True)
         (self._partial / "figures").mkdir(parents=True)
         self._token = uuid.uuid4().hex
@@ -245,10 +248,10 @@ class Book:
                 if key not in known:
                     raise ValueError(f"claim {claim['id']}: nobody recorded its evidence '{key}'")
         write_json(self._target("results.json"), self._results())
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-            2**20 if sys.platform == "darwin" else 2**10
-        )
-        timing = {"seconds": round(time.perf_counter() - self._started, 2), "peak_memory_mib": round(peak)}
+        timing = {
+            "seconds": round(time.perf_counter() - self._started, 2),
+            "peak_memory_mib": round(self._memory.peak_bytes / 2**20),
+        }
         write_json(self._target("timing.json"), timing)
         figures, tables = (len(list(self._partial.glob(p))) for p in ("figures/*.png", "*.parquet"))
         self._require_own()
@@ -319,6 +322,26 @@ class Book:
         owner = self._partial / _OWNER
         if not owner.is_file() or owner.read_text() != self._token:
             raise RuntimeError(f"this book of {self.notebook} is closed; run the notebook again from the top")
+
+
+class _PeakMemory:
+    """Highest memory of this process and its children together, looked at twice a second.
+
+    The system's own figure would leave out the processes that fit models side by side. Pages that
+    processes share count for each, so it is an upper bound.
+    """
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        own = psutil.Process()
+        while True:
+            with contextlib.suppress(psutil.Error):  # a child may end while it is looked at
+                resident = sum(p.memory_info().rss for p in (own, *own.children(recursive=True)))
+                self.peak_bytes = max(self.peak_bytes, resident)
+            time.sleep(0.5)
 
 
 def _number(key: str, value: object) -> float:

@@ -96,7 +96,7 @@ def new_user_task(
     held_out : pandas.Index
         Users to treat as new.
     users, items : pandas.DataFrame
-        What is known of users (``user_id``, attributes) and items (``item_id``, ``category``, ``department``).
+        What is known of users (``user_id``, attributes) and items (``item_id``, ``category``, `department`).
     target_baskets : (int, int)
         First and last basket whose items are the targets, inclusive.
     min_users_per_item : int

@@ -1,0 +1,129 @@
+"""The recorded results of the profile `full`: their form, and the numbers of the published protocols."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from interest_lib.layout import write_json
+from interest_lib.record import VERDICTS
+
+REPORTS = Path(__file__).resolve().parents[1] / "reports"
+FULL = REPORTS / "full"
+RESULTS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(FULL.glob("results/*.json"))}
+METRICS: dict[str, Any] = {k: v for found in RESULTS.values() for k, v in found["metrics"].items()}
+
+pytestmark = pytest.mark.results
+
+
+def value(key: str) -> float:
+    entry = METRICS[key]
+    return entry["value"] if isinstance(entry, dict) else entry
+
+
+def test_every_notebook_has_results_and_a_page_of_moderate_size() -> None:
+    notebooks = {path.stem for path in (REPORTS.parent / "notebooks").glob("*.ipynb")}
+    assert set(RESULTS) == notebooks
+    for notebook in notebooks:
+        assert 50_000 < (FULL / f"{notebook}.html").stat().st_size < 1_500_000
+    assert len(list((FULL / "figures").glob("*.png"))) >= len(notebooks)
+
+
+def test_results_are_written_in_the_agreed_form(tmp_path: Path) -> None:
+    for path in FULL.glob("results/*.json"):
+        write_json(tmp_path / path.name, json.loads(path.read_text("utf-8")))
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+        assert set(RESULTS[path.stem]) == {
+            *("schema", "notebook", "run", "dataset", "data_sha256"),
+            *("parameters", "seed", "versions", "metrics", "claims"),
+        }
+    assert len({found["data_sha256"] for found in RESULTS.values()}) == 1
+
+
+def test_every_number_is_finite_and_lies_in_its_interval() -> None:
+    for key, entry in METRICS.items():
+        parts = entry if isinstance(entry, dict) else {"value": entry}
+        assert all(math.isfinite(number) for number in parts.values()), key
+        if "low" in parts:
+            assert parts["low"] <= parts["value"] <= parts["high"], key
+
+
+def test_every_claim_has_a_verdict_and_evidence_that_was_recorded() -> None:
+    claims = [claim for found in RESULTS.values() for claim in found["claims"]]
+    assert {claim["id"] for claim in claims} >= {"C1", "C4", "C10"}
+    for claim in claims:
+        assert claim["verdict"] in VERDICTS and claim["limits"] and claim["evidence"]
+        assert set(claim["evidence"]) <= set(METRICS)
+
+
+@pytest.mark.parametrize(
+    ("key", "published", "tolerance"),
+    [
+        # next 28 days, products
+        ("recommend.2017-12-04.all.ndcg10.recent_popularity", 0.1687, 0.002),
+        ("recommend.2017-12-04.novel.ndcg10.recent_popularity", 0.0459, 0.002),
+        ("recommend.2017-12-04.all.ndcg10.personal", 0.3945, 0.002),
+        ("recommend.2017-12-04.all.ndcg10.personal_hl90", 0.4109, 0.002),
+        ("recommend.2017-12-04.all.ndcg10.neighbours", 0.4195, 0.002),
+        ("recommend.2017-12-04.novel.ndcg10.ease", 0.0520, 0.002),
+        ("decay.product.ndcg10.none", 0.3945, 0.002),
+        ("decay.product.ndcg10.180", 0.4093, 0.002),
+        ("decay.product.ndcg10.90", 0.4109, 0.002),
+        ("decay.product.ndcg10.60", 0.4062, 0.002),
+        ("decay.product.2017-11-06.ndcg10.14", 0.3450, 0.002),
+        # next quarter, category shares: printed precision plus one in the last digit
+        ("migration.p2.top1.persistence", 0.345, 0.0015),
+        ("migration.p2.top1.pooled", 0.372, 0.0015),
+        ("migration.p2.top1.decay", 0.379, 0.0015),
+        ("migration.p2.top1.dirichlet", 0.386, 0.0015),
+        ("migration.p2.sse1000.persistence", 26.9, 0.15),
+        ("migration.p2.sse1000.pooled", 17.3, 0.15),
+        ("migration.p2.sse1000.decay", 17.25, 0.015),
+        ("migration.p2.sse1000.dirichlet", 15.2, 0.15),
+        ("migration.p2.perplexity.persistence", 677, 1.5),
+        ("migration.p2.perplexity.pooled", 225, 1.5),
+        ("migration.p2.perplexity.decay", 225, 1.5),
+        ("migration.p2.perplexity.dirichlet", 114, 1.5),
+    ],
+)
+def test_published_reference_numbers_are_matched(key: str, published: float, tolerance: float) -> None:
+    assert value(key) == pytest.approx(published, abs=tolerance)
+
+
+@pytest.mark.parametrize("which", ["all", "novel"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "recent_popularity",
+        "personal",
+        "personal_hl90",
+        "neighbours",
+        "ease",
+        "als",
+        "lightfm",
+        "lightfm_decay",
+    ],
+)
+def test_every_model_is_scored_with_an_interval(which: str, model: str) -> None:
+    entry = METRICS[f"recommend.2017-12-04.{which}.ndcg10.{model}"]
+    assert entry["low"] < entry["value"] < entry["high"]
+    assert entry["n"] == {"all": 1977, "novel": 1941}[which]
+
+
+@pytest.mark.parametrize("method", ["popularity", "own", "prior", "neighbours", "lightfm"])
+@pytest.mark.parametrize("baskets", [0, 1, 2, 5])
+def test_every_way_to_treat_a_newcomer_is_scored(baskets: int, method: str) -> None:
+    assert METRICS[f"transfer.newuser.ndcg10.{baskets}.{method}"]["n"] == 400
+
+
+def test_the_summary_shows_every_claim_and_links_what_exists() -> None:
+    text = (REPORTS / "README.md").read_text("utf-8")
+    for found in RESULTS.values():
+        for claim in found["claims"]:
+            assert f"| {claim['id']} | {claim['statement']} | **{claim['verdict']}** |" in text
+    links = pd.Series(text).str.extractall(r"\]\(([^)]+)\)")[0]
+    assert len(links) > 10
+    assert all((REPORTS / link).exists() for link in links)
