@@ -35,19 +35,21 @@ def weekly_activity(clean: CleanLog) -> pd.DataFrame:
     return weeks.assign(days=days).set_axis(first_days.rename("week")).reset_index()
 
 
-def repeat_share(clean: CleanLog) -> pd.DataFrame:
+def repeat_share(clean: CleanLog, by: str = "category") -> pd.DataFrame:
     """How often each category is bought again: an item that the same user bought at an earlier time.
 
     Parameters
     ----------
     clean
         From `clean`. A log without purchases is read by all of its events.
+    by
+        A column of the items, or `item_id` itself where a log has no categories.
 
     Returns
     -------
     pandas.DataFrame
-        category, events, users, repeat_share (0 to 1), largest category first. Items without a category are
-        in no row.
+        `by`, events, users, repeat_share (0 to 1), largest category first. Items without a category are in no
+        row.
 
     Examples
     --------
@@ -61,13 +63,13 @@ def repeat_share(clean: CleanLog) -> pd.DataFrame:
         events = events[events["event"] == "purchase"]
     first = events.groupby(["user_id", "item_id"])["timestamp"].transform("min")
     events = events.assign(repeat=events["timestamp"] > first)
-    rows = events.merge(clean.items[["item_id", "category"]], on="item_id").groupby("category", sort=True)
+    rows = events.merge(
+        clean.items[["item_id"] if by == "item_id" else ["item_id", by]], on="item_id"
+    ).groupby(by, sort=True)
     shares = rows.agg(
         events=("repeat", "size"), users=("user_id", "nunique"), repeat_share=("repeat", "mean")
     )
-    return shares.reset_index().sort_values(
-        ["events", "category"], ascending=[False, True], ignore_index=True
-    )
+    return shares.reset_index().sort_values(["events", by], ascending=[False, True], ignore_index=True)
 
 
 def quality_checks(clean: CleanLog, horizon_days: int = 28) -> pd.DataFrame:

