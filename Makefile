@@ -6,9 +6,9 @@ OK := .venv/installed
 INSTALL := $(RUN) pip install --quiet --disable-pip-version-check
 
 # One thread within a sum, so that its last digits do not depend on the machine; pictures into the notebook.
-export OPENBLAS_NUM_THREADS ?= 1
-export OMP_NUM_THREADS ?= 1
-export MKL_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS := 1
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
 export PYTHONHASHSEED := 0
 # Nothing of the user's own Jupyter and IPython set-up.
 export IPYTHONDIR := $(CURDIR)/artifacts/.ipython

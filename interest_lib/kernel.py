@@ -8,14 +8,12 @@ from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
+from interest_lib.layout import ONE_THREAD
 from interest_lib.project import Project
-
-# Threads within a sum change its last digits; work is spread over processes instead.
-_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def kernel_environment(project: Project) -> dict[str, str]:
-    """Environment variables of a kernel: those of this process, but one thread unless told otherwise.
+    """Environment variables of a kernel: those of this process, but one thread within a sum.
 
     Examples
     --------
@@ -28,8 +26,8 @@ def kernel_environment(project: Project) -> dict[str, str]:
     """
     path = [str(project.library.parent), os.environ.get("PYTHONPATH")]
     return {
-        **dict.fromkeys(_THREADS, "1"),
         **os.environ,
+        **dict.fromkeys(ONE_THREAD, "1"),
         "PYTHONHASHSEED": "0",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "IPYTHONDIR": str(project.root / "artifacts" / ".ipython"),

@@ -10,6 +10,8 @@ from typing import Any
 
 from interest_lib.schema import InputError
 
+# Threads within a sum change its last digits; work is spread over processes instead.
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 FILE_PARAMETERS = ("data", "mapping")  # parameters that name files of the user
 
 

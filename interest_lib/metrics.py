@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +29,6 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
-
-    @property
-    def excludes_zero(self) -> bool:
-        """True when the whole interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
 
 
 def _hits(
@@ -159,12 +155,50 @@ def bootstrap_mean(
     Interval(value=0.5, low=0.4, high=0.59, n=100)
     """
     sample = np.asarray(values, dtype=np.float64)
-    if sample.size == 0:
-        raise InputError("There is no user to average over: choose an origin or a slice that has some.")
-    rng = np.random.default_rng(seed)
-    means = np.array([sample[rng.integers(0, sample.size, sample.size)].mean() for _ in range(n_resamples)])
+    means = np.array([sample[drawn].mean() for drawn in _draws(sample.size, seed, n_resamples)])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(sample.mean()), float(low), float(high), int(sample.size))
+
+
+def relative_gain(
+    new: pd.Series | Floats,
+    base: pd.Series | Floats,
+    seed: int,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """``mean(new) / mean(base) - 1`` over the same users, both means resampled together.
+
+    Parameters
+    ----------
+    new, base : pandas.Series or ndarray of float, shape (n_users,)
+        One value per user, users in the same order.
+    seed, n_resamples, level
+        As in `bootstrap_mean`.
+
+    Returns
+    -------
+    Interval
+        0.05 is a gain of five per cent.
+
+    Examples
+    --------
+    >>> relative_gain(np.array([0.2, 0.4]), np.array([0.1, 0.2]), seed=1)
+    Interval(value=1.0, low=1.0, high=1.0, n=2)
+    """
+    pairs = np.column_stack([new, base]).astype(np.float64)
+    means = np.array([pairs[drawn].mean(axis=0) for drawn in _draws(len(pairs), seed, n_resamples)])
+    low, high = np.quantile(means[:, 0] / means[:, 1] - 1, [(1 - level) / 2, (1 + level) / 2])
+    mean_new, mean_base = pairs.mean(axis=0)
+    return Interval(float(mean_new / mean_base - 1), float(low), float(high), len(pairs))
+
+
+def _draws(n_users: int, seed: int, n_resamples: int) -> Iterator[Ints]:
+    """Positions of users drawn with replacement, one array a resample."""
+    if n_users == 0:
+        raise InputError("There is no user to average over: choose an origin or a slice that has some.")
+    rng = np.random.default_rng(seed)
+    return (rng.integers(0, n_users, n_users) for _ in range(n_resamples))
 
 
 def ndcg_by_slice(lists: pd.DataFrame, fold: Fold, k: int = 10) -> pd.DataFrame:

@@ -12,6 +12,10 @@ import pandas as pd
 
 from interest_lib.datasets import Log, Removed
 from interest_lib.schema import EVENT_COLUMNS, ITEM_COLUMNS, InputError, check_log
+from interest_lib.split import Ints, quarters, rolling_origins
+
+MIN_USERS = 40  # fewer than that, and intervals over users say nothing
+MIN_EVENTS = 50  # of a user with a profile to speak of
 
 
 class Support(TypedDict):
@@ -83,8 +87,9 @@ def clean(log: Log, horizon_days: int = 28, max_users: int = 0, seed: int = 2017
     """
     if max_users < 0 or max_users == 1:
         raise InputError(f"max_users is {max_users}; keep 2 users or more, or everyone by 0.")
-    loaded = int(log.events.count().execute())
-    events, baskets = _name_baskets(_sample(log.events, max_users, seed) if max_users else log.events)
+    telling, not_counted = _telling_events(log.events)
+    loaded = int(telling.count().execute())
+    events, baskets = _name_baskets(_sample(telling, max_users, seed) if max_users else telling)
     unknown = {name: ibis.null("float64") for name in ("quantity", "value") if name not in events.columns}
     events = events.mutate(**unknown)
     events = events.select([name for name in EVENT_COLUMNS if name in events.columns])
@@ -100,8 +105,30 @@ def clean(log: Log, horizon_days: int = 28, max_users: int = 0, seed: int = 2017
         horizon_days=horizon_days,
     )
     items, users = _describe(log, frame)
-    quality = _quality(len(frame), [*log.removed, *([sampled] if max_users else [])])
+    rolling_origins(frame, horizon_days, 1)  # refuses a log on which nothing can be judged
+    quality = _quality(len(frame), [*log.removed, *not_counted, *([sampled] if max_users else [])])
     return CleanLog(log.name, log.card, frame, items, users, quality, baskets)
+
+
+def _telling_events(events: ir.Table) -> tuple[ir.Table, list[Removed]]:
+    """Purchases where the log has some, otherwise all but returns, with a count of the others.
+
+    A view is weaker evidence of interest than a purchase and a return speaks against it: until events carry
+    weights, they must not count the same.
+    """
+    if "event" not in events.columns:
+        return events, []
+    kinds = events.event.value_counts(name="rows").to_pandas().set_index("event")["rows"]
+    if "purchase" in kinds:
+        kept, step, why = (
+            ["purchase"],
+            "other than purchase",
+            "the study counts purchases where there are any",
+        )
+    else:
+        kept, step, why = [kind for kind in kinds.index if kind != "return"], "return", "no sign of interest"
+    removed = int(kinds.sum() - kinds[kept].sum())
+    return events.filter(events.event.isin(kept)), [Removed(step, removed, why)] if removed else []
 
 
 def _sample(events: ir.Table, max_users: int, seed: int) -> ir.Table:
@@ -161,27 +188,31 @@ def support(
     clean
         From `clean`.
     horizon_days
-        Days that a recommendation looks ahead. `validation` needs three such periods: one of history, one to
-        tune on and one to test on.
+        Days that a recommendation looks ahead. `validation` needs three such periods, whole: one of history,
+        one to tune on and one to test on. `months` needs four, with users active in each.
     period_days
         Length of a quarter in days. `quarters` needs three and a half: the fourth takes the rest of the log
-        (quarter = min(day // period_days, 3)), and with less than half of it there is little to forecast.
+        (quarter = min(day // period_days, 3)), and with less than half of it there is little to forecast. As
+        in `months`, enough users have to be active in each.
     min_baskets
-        Baskets of a user who can play a new one and has later baskets to foretell. `new_users` needs 40.
+        Baskets of a user who can play a new one and has later baskets to foretell.
 
     Returns
     -------
     dict
-        For categories, baskets, demographics, validation, quarters and new_users: `supported` and `why`.
+        For categories, baskets, demographics, validation, profiles, months, quarters and new_users:
+        `supported` and `why`.
 
     Examples
     --------
     >>> from interest_lib import datasets, engine
     >>> log = clean(datasets.load(engine.connect()), max_users=100)
-    >>> support(log, period_days=120)["quarters"]
-    {'supported': False, 'why': 'The log spans 364.5 days, and four periods need at least 420 days.'}
+    >>> support(log, min_baskets=200)["new_users"]
+    {'supported': False, 'why': '2 users have 200 baskets or more, and 40 are needed.'}
     """
     span_days = _span_days(clean.events)
+    origins = len(rolling_origins(clean.events, horizon_days, 2))
+    profiles, monthly, quarterly = _regular_users(clean, horizon_days, period_days)
     categories = clean.items["category"].nunique()
     attributes = [
         name for name in clean.users.columns if name != "user_id" and clean.users[name].nunique() > 1
@@ -206,21 +237,59 @@ def support(
             "The log has no attributes that tell users apart.",
         ),
         "validation": _told(
-            span_days >= 3 * horizon_days,
+            origins == 2,
             f"{spans}, enough to tune on one period of {horizon_days} days and test on the next.",
             f"{spans}, and history, tuning and test need at least {3 * horizon_days} days.",
         ),
+        "profiles": _told(
+            profiles >= MIN_USERS,
+            f"{profiles} users have 50 or more events with a category.",
+            f"{profiles} users have 50 or more events with a category, and {MIN_USERS} are needed.",
+        ),
+        "months": _told(
+            span_days >= 4 * horizon_days + 1 and monthly >= MIN_USERS,
+            f"{monthly} users are active in each of the last four periods of {horizon_days} days.",
+            f"{spans}, and {monthly} users are active in each of four periods of {horizon_days} days; "
+            f"{MIN_USERS} are needed.",
+        ),
         "quarters": _told(
-            span_days >= 3.5 * period_days,
-            f"{spans}, enough for four periods of {period_days} days of which the last takes the rest.",
-            f"{spans}, and four periods need at least {3.5 * period_days:g} days.",
+            span_days >= 3.5 * period_days and quarterly >= MIN_USERS,
+            f"{quarterly} users are active in each of four periods of {period_days} days.",
+            f"{spans}, and {quarterly} users are active in each of four periods of {period_days} days; "
+            f"{3.5 * period_days:g} days and {MIN_USERS} such users are needed.",
         ),
         "new_users": _told(
-            regulars >= 40,
+            regulars >= MIN_USERS,
             f"{regulars} users have {min_baskets} baskets or more, enough to treat some of them as new.",
-            f"{regulars} users have {min_baskets} baskets or more, and 40 are needed to treat some as new.",
+            f"{regulars} users have {min_baskets} baskets or more, and {MIN_USERS} are needed.",
         ),
     }
+
+
+def _regular_users(clean: CleanLog, month_days: int, quarter_days: int) -> tuple[int, int, int]:
+    """Users with 50 categorised events; active in each of the last four months; active in all quarters.
+
+    Active means 5 categories in baskets in every period, and 20 in the last quarter, which is forecast.
+    """
+    named = clean.items.loc[clean.items["category"].notna(), ["item_id", "category"]]
+    events = clean.events.merge(named, on="item_id")
+    if events.empty:
+        return 0, 0, 0
+    end = clean.events["timestamp"].max().normalize()
+    start = end - pd.Timedelta(days=4 * month_days)
+    recent = events[events["timestamp"].between(start, end, inclusive="left")]
+    return (
+        int((events.groupby("user_id").size() >= MIN_EVENTS).sum()),
+        _active_in_all(recent, quarters(recent["timestamp"], month_days, start=start), [5, 5, 5, 5]),
+        _active_in_all(events, quarters(events["timestamp"], quarter_days), [5, 5, 5, 20]),
+    )
+
+
+def _active_in_all(events: pd.DataFrame, period: Ints, minimum: Sequence[int]) -> int:
+    """Users with that many different (basket, category) pairs in every period."""
+    pairs = events[["user_id", "basket_id", "category"]].assign(period=period).drop_duplicates()
+    activity = pairs.groupby(["user_id", "period"]).size().unstack(fill_value=0)
+    return int((activity.reindex(columns=range(len(minimum)), fill_value=0) >= minimum).all(axis=1).sum())
 
 
 def _told(supported: bool, yes: str, no: str) -> Support:

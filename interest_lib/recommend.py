@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -201,8 +201,10 @@ class ALS(_ScoringRecommender):
         L2 penalty.
     alpha : float
         Confidence of an observation is ``1 + alpha * weight``.
+    weights : {"ones", "counts"}
+        What a pair of user and item weighs: one, or how often it occurs.
     half_life_days : float or None
-        None: every pair weighs one; otherwise its decayed count.
+        Half-life of an event in the counts; None counts every event fully.
     n_iterations : int
         Sweeps over users and items.
     random_state : int
@@ -217,7 +219,8 @@ class ALS(_ScoringRecommender):
         self,
         n_factors: int = 64,
         regularization: float = 0.05,
-        alpha: float = 10.0,
+        alpha: float = 1.0,
+        weights: str = "ones",
         half_life_days: float | None = None,
         n_iterations: int = 15,
         random_state: int = 0,
@@ -225,6 +228,7 @@ class ALS(_ScoringRecommender):
         self.n_factors = n_factors
         self.regularization = regularization
         self.alpha = alpha
+        self.weights = weights
         self.half_life_days = half_life_days
         self.n_iterations = n_iterations
         self.random_state = random_state
@@ -240,7 +244,7 @@ class ALS(_ScoringRecommender):
             num_threads=1,
             random_state=self.random_state,
         )
-        model.fit(_interactions(history, self.half_life_days), show_progress=False)
+        model.fit(_pair_weights(history, self.weights, self.half_life_days), show_progress=False)
         self.user_factors_, self.item_factors_ = model.user_factors, model.item_factors
 
     def _scores(self, rows: Ints) -> Floats:
@@ -259,8 +263,10 @@ class LightFMWarp(_ScoringRecommender):
         Passes over the data.
     learning_rate : float
         Start of the adagrad schedule.
+    weights : {"ones", "counts"}
+        What a pair of user and item weighs: one, or how often it occurs.
     half_life_days : float or None
-        None: every pair weighs one; otherwise its decayed count.
+        Half-life of an event in the counts; None counts every event fully.
     random_state : int
         Seed of start values and sampling.
 
@@ -274,12 +280,14 @@ class LightFMWarp(_ScoringRecommender):
         n_factors: int = 64,
         n_epochs: int = 10,
         learning_rate: float = 0.05,
+        weights: str = "ones",
         half_life_days: float | None = None,
         random_state: int = 0,
     ) -> None:
         self.n_factors = n_factors
         self.n_epochs = n_epochs
         self.learning_rate = learning_rate
+        self.weights = weights
         self.half_life_days = half_life_days
         self.random_state = random_state
 
@@ -290,7 +298,7 @@ class LightFMWarp(_ScoringRecommender):
             learning_rate=self.learning_rate,
             random_state=self.random_state,
         )
-        weights = _interactions(history, self.half_life_days).astype(np.float32).tocoo()
+        weights = _pair_weights(history, self.weights, self.half_life_days).astype(np.float32).tocoo()
         pairs = sp.coo_matrix((np.ones_like(weights.data), (weights.row, weights.col)), shape=weights.shape)
         # LightFM is deterministic with one thread only.
         model.fit(pairs, sample_weight=weights, epochs=self.n_epochs, num_threads=1)
@@ -303,10 +311,14 @@ class LightFMWarp(_ScoringRecommender):
         return scores
 
 
-def _interactions(history: History, half_life_days: float | None) -> sp.csr_matrix:
-    """Decayed counts, or ones for every pair that occurs when there is no half-life."""
+def _pair_weights(history: History, weights: str, half_life_days: float | None) -> sp.csr_matrix:
+    """One for every pair that occurs, or its decayed count."""
+    if weights not in ("ones", "counts"):
+        raise InputError(f"weights is '{weights}': give 'ones' or 'counts'.")
+    if weights == "ones" and half_life_days is not None:
+        raise InputError("weights 'ones' have no half-life: give weights 'counts' or half_life_days None.")
     matrix = decayed_counts(history, half_life_days)
-    if half_life_days is None:
+    if weights == "ones":
         matrix.data[:] = 1.0
     return matrix
 
@@ -338,7 +350,6 @@ def recommend_all(
     pandas.DataFrame
         ``model``, ``origin``, ``slice``, ``user_id``, ``item_id``, ``rank``, ``score``.
     """
-    # largest first would balance better, but the order of `models` is the order of the output
     parts = Parallel(n_jobs=n_jobs)(
         delayed(_lists_of)(name, model, fold.history, fold.user_ids, slices, k)
         for name, model in models.items()
@@ -349,7 +360,7 @@ def recommend_all(
 
 
 def _lists_of(
-    name: str, model: Any, history: History, user_ids: pd.Index, slices: Sequence[str], k: int
+    name: str, model: Recommender, history: History, user_ids: pd.Index, slices: Sequence[str], k: int
 ) -> pd.DataFrame:
     fitted = model.fit(history)
     parts = []

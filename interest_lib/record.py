@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from interest_lib.layout import (
     FILE_PARAMETERS,
+    ONE_THREAD,
     notebook_parameters,
     project_root,
     replace_folder,
@@ -68,10 +69,10 @@ def start(notebook: str, namespace: Mapping[str, Any]) -> "Book":
     InputError
         If the notebook cannot be found or its parameters cell was not executed.
     """
-    # Sums over several threads differ in their last digits from machine to machine. Who sets the number of
-    # threads on purpose (as the runner does) is left alone.
-    if "OPENBLAS_NUM_THREADS" not in os.environ and "OMP_NUM_THREADS" not in os.environ:
-        threadpool_limits(limits=1)
+    # Sums over several threads differ in their last digits from machine to machine. The variables are for
+    # the processes that fit models side by side; the runner has set them before this process started.
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    threadpool_limits(limits=1)
     root = project_root()
     names = notebook_parameters(root / "notebooks" / f"{notebook}.ipynb")
     missing = [name for name in names if name not in namespace]

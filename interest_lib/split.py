@@ -96,12 +96,11 @@ def codes(index: pd.Index, values: pd.Series) -> Ints:
     return index.get_indexer(pd.Index(values)).astype(np.int64)
 
 
-def rolling_origins(
-    events: pd.DataFrame, horizon_days: int, n_origins: int, min_history_days: int | None = None
-) -> list[pd.Timestamp]:
+def rolling_origins(events: pd.DataFrame, horizon_days: int, n_origins: int) -> list[pd.Timestamp]:
     """Origins `horizon_days` apart, newest first, the last horizon ending where the log ends.
 
-    A last day that the log does not cover to its end is left out, so that every horizon is whole.
+    The day of the last event is left out, as the log may not cover it to its end. An origin needs a horizon
+    of history before it, counted from the day of the first event.
 
     Parameters
     ----------
@@ -111,8 +110,6 @@ def rolling_origins(
         Days from an origin to the end of its targets.
     n_origins : int
         How many origins are wanted; fewer come back when the log is too short for them.
-    min_history_days : int, optional
-        Days of log that an origin needs before it; default `horizon_days`.
 
     Returns
     -------
@@ -132,7 +129,7 @@ def rolling_origins(
     """
     first, last = events["timestamp"].min(), events["timestamp"].max()
     horizon = pd.Timedelta(days=horizon_days)
-    earliest = first + pd.Timedelta(days=horizon_days if min_history_days is None else min_history_days)
+    earliest = first.normalize() + horizon
     origins = [last.normalize() - (i + 1) * horizon for i in range(n_origins)]
     origins = [origin for origin in origins if origin >= earliest]
     if not origins:
@@ -245,8 +242,12 @@ def fold_at(events: pd.DataFrame, origin: pd.Timestamp, horizon_days: int = 28, 
     return Fold(history, targets, n_targets_dropped=len(pairs) - len(targets))
 
 
-def quarters(timestamps: pd.Series, period_days: int = 91, n_periods: int = 4) -> Ints:
-    """Period number of each event: whole days since the first event, cut every `period_days`.
+def quarters(
+    timestamps: pd.Series, period_days: int = 91, n_periods: int = 4, start: pd.Timestamp | None = None
+) -> Ints:
+    """Period number of each event: whole days since the start, cut every `period_days`.
+
+    The start is the first event unless it is given.
 
     The last period takes the rest, so that a year of 365 days is four quarters of 91, 91, 91 and 92.
 
@@ -256,8 +257,9 @@ def quarters(timestamps: pd.Series, period_days: int = 91, n_periods: int = 4) -
     >>> quarters(times).tolist()
     [0, 0, 1]
     """
-    days = (timestamps - timestamps.min()) // pd.Timedelta(days=1)
-    return np.minimum(days.to_numpy(np.int64) // period_days, n_periods - 1)
+    first = timestamps.min() if start is None else start
+    days = (timestamps - first).dt.days.to_numpy(np.int64)
+    return np.minimum(days // period_days, n_periods - 1)
 
 
 def sample_users(user_ids: Sequence[object] | pd.Index, n: int, seed: int) -> pd.Index:

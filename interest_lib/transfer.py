@@ -219,9 +219,9 @@ def one_hot(table: pd.DataFrame, ids: pd.Index, key: str, columns: Sequence[str]
     blocks = [sp.csr_matrix((len(ids), 0))]
     for column in columns:
         values = np.sort(table[column].dropna().unique())
-        codes = pd.Index(values).get_indexer(aligned[column])
-        known = codes >= 0
-        cells = (np.flatnonzero(known), codes[known])
+        found = codes(pd.Index(values), aligned[column])
+        known = found >= 0
+        cells = (np.flatnonzero(known), found[known])
         blocks.append(sp.csr_matrix((np.ones(int(known.sum())), cells), shape=(len(ids), len(values))))
     return sp.csr_matrix(sp.hstack(blocks))
 

@@ -76,6 +76,15 @@ def test_bootstrap_is_seeded() -> None:
     assert metrics.bootstrap_mean(values, seed=1) != metrics.bootstrap_mean(values, seed=2)
 
 
+def test_relative_gain_is_the_ratio_of_means_and_its_interval_is_paired() -> None:
+    rng = np.random.default_rng(3)
+    base = rng.random(300)
+    gain = metrics.relative_gain(1.1 * base, base, seed=1)
+    assert gain.value == pytest.approx(0.1) and gain.high - gain.low < 1e-9
+    noisy = metrics.relative_gain(base + rng.normal(0.05, 0.2, 300), base, seed=1)
+    assert noisy.low < noisy.value < noisy.high
+
+
 def test_novel_slice_scores_only_what_was_never_bought() -> None:
     events = pd.DataFrame(
         [(1, "a", "2017-01-01"), (2, "b", "2017-01-01"), (1, "a", "2017-01-06"), (1, "b", "2017-01-06")],

@@ -50,7 +50,7 @@ def test_a_notebook_has_the_parts_that_a_reader_expects(path: Path) -> None:
 def test_every_parameter_is_explained(path: Path) -> None:
     text = next(c["text"] for c in cells(path) if "parameters" in c["metadata"].get("tags", []))
     for line in text.splitlines():
-        assert re.fullmatch(r"\w+: \w+ = .+  # .+", line), line
+        assert re.fullmatch(r"\w+: \w+(\[\w+\])? = .+  # .+", line), line
 
 
 @each_notebook()

@@ -152,9 +152,18 @@ def test_too_few_users_to_keep_are_refused(max_users: int) -> None:
 
 def test_complete_journey_supports_everything(journey: prepare.CleanLog) -> None:
     found = prepare.support(journey)
-    assert list(found) == ["categories", "baskets", "demographics", "validation", "quarters", "new_users"]
-    # six users cannot spare any to play new ones
-    assert [name for name, part in found.items() if not part["supported"]] == ["new_users"]
+    assert [name for name, part in found.items() if part["supported"]] == [
+        *(
+            "categories",
+            "baskets",
+            "demographics",
+            "validation",
+            "profiles",
+            "months",
+            "quarters",
+            "new_users",
+        )
+    ]
     assert found["categories"]["why"] == "The items of the log fall into 301 categories."
 
 
@@ -166,7 +175,11 @@ def test_complete_journey_supports_everything(journey: prepare.CleanLog) -> None
         ("baskets", {"basket_id": [i % 7 for i in range(100)]}, "No user of the log comes back"),
         ("demographics", {}, "The log has no attributes that tell users apart."),
         ("validation", {}, "The log spans 99.0 days, and history, tuning and test need at least 102 days."),
-        ("quarters", {}, "The log spans 99.0 days, and four periods need at least 101.5 days."),
+        (
+            "quarters",
+            {},
+            "The log spans 99.0 days, and 0 users are active in each of four periods of 29 days",
+        ),
     ],
 )
 def test_what_a_log_lacks_is_told_in_a_sentence(
@@ -182,8 +195,8 @@ def test_what_a_small_log_has_is_supported(tmp_path: Path) -> None:
     rich = own(tmp_path, frame(category=[f"c{i % 11 % 3}" for i in range(100)]), people)
     log = prepare.clean(rich, horizon_days=33)
     found = prepare.support(log, horizon_days=33, period_days=28)
-    # six users cannot spare any to play new ones
-    assert [name for name, part in found.items() if not part["supported"]] == ["new_users"]
+    lacking = [name for name, part in found.items() if not part["supported"]]
+    assert lacking == ["profiles", "months", "quarters", "new_users"], "seven users are too few for intervals"
     assert found["demographics"]["why"] == "The log tells users apart by age."
     assert log.users["age"].fillna("-").tolist() == ["20", "30", *"-----"]
 
@@ -274,3 +287,20 @@ def test_complete_journey_checks(journey: prepare.CleanLog) -> None:
     checks = overview.quality_checks(journey).set_index("check")["count"]
     assert checks["exact duplicates"] == checks["value negative"] == checks["events outside the span"] == 0
     assert checks["events of items without category"] == 4_836
+
+
+def test_purchases_count_where_there_are_any_and_the_rest_is_counted(tmp_path: Path) -> None:
+    kinds = ["purchase", "view", "view", "return"] * 25
+    log = prepare.clean(own(tmp_path, frame(event=kinds)), horizon_days=20)
+    assert set(log.events["event"]) == {"purchase"} and len(log.events) == 25
+    assert log.quality.iloc[-1][["step", "rows_removed", "rows_left"]].tolist() == [
+        "other than purchase",
+        75,
+        25,
+    ]
+
+
+def test_without_purchases_everything_but_returns_counts(tmp_path: Path) -> None:
+    log = prepare.clean(own(tmp_path, frame(event=["view", "return", "cart", "view"] * 25)), horizon_days=20)
+    assert set(log.events["event"]) == {"view", "cart"} and len(log.events) == 75
+    assert log.quality["rows_removed"].tolist()[-1] == 25

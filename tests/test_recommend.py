@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from interest_lib import metrics, recommend
+from interest_lib.schema import InputError
 from interest_lib.split import Fold, fold_at
 
 ORIGIN = pd.Timestamp("2017-05-20")
@@ -15,8 +16,11 @@ MODELS: dict[str, recommend.Recommender] = {
     "neighbours": recommend.NearestUsers(30.0, n_neighbours=10),
     "ease": recommend.EASE(ridge=10.0, half_life_days=30.0, n_items=40),
     "als": recommend.ALS(n_factors=8, random_state=1),
+    "als_decay": recommend.ALS(n_factors=8, weights="counts", half_life_days=30.0, random_state=1),
     "lightfm": recommend.LightFMWarp(n_factors=8, n_epochs=3, random_state=1),
-    "lightfm_decay": recommend.LightFMWarp(n_factors=8, n_epochs=3, half_life_days=30.0, random_state=1),
+    "lightfm_decay": recommend.LightFMWarp(
+        n_factors=8, n_epochs=3, weights="counts", half_life_days=30.0, random_state=1
+    ),
 }
 
 
@@ -124,6 +128,21 @@ def test_the_corruption_check_can_fail(shop: pd.DataFrame, fold: Fold) -> None:
     assert not recommend.recommend_all(model, fold, n_jobs=1).equals(
         recommend.recommend_all(model, other, n_jobs=1)
     )
+
+
+@pytest.mark.parametrize("kind", [recommend.ALS, recommend.LightFMWarp])
+def test_a_gain_from_fading_vanishes_when_nothing_fades(kind: type, fold: Fold) -> None:
+    """Counts that fade within a thousand years are the counts themselves, so the lists are the same."""
+    endless = kind(weights="counts", half_life_days=1e12).fit(fold.history).recommend(fold.user_ids)
+    counted = kind(weights="counts").fit(fold.history).recommend(fold.user_ids)
+    fading = kind(weights="counts", half_life_days=20.0).fit(fold.history).recommend(fold.user_ids)
+    pd.testing.assert_frame_equal(endless[["item_id", "rank"]], counted[["item_id", "rank"]])
+    assert not fading["item_id"].equals(counted["item_id"])
+
+
+def test_ones_cannot_fade(fold: Fold) -> None:
+    with pytest.raises(InputError, match="have no half-life"):
+        recommend.ALS(half_life_days=3.0).fit(fold.history)
 
 
 def test_two_fits_and_two_processes_give_the_same_lists(fold: Fold, lists: pd.DataFrame) -> None:

@@ -374,7 +374,7 @@ _ = plt.plot([1, 2])"""
     write_notebook(root, "03_decay", DECAY_PARAMETERS, shown)
     assert run("--only", "03") == 0
     text = (root / "artifacts/tutorial/03_decay/executed.ipynb").read_text()
-    assert str([sys.executable, str(root / "notebooks"), "2", "1", "0"]) in text
+    assert str([sys.executable, str(root / "notebooks"), "1", "1", "0"]) in text
     assert "image/png" in text
 
 
