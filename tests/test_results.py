@@ -128,3 +128,20 @@ def test_the_summary_shows_every_claim_and_links_what_exists() -> None:
     links = pd.Series(text).str.extractall(r"\]\(([^)]+)\)")[0]
     assert len(links) > 10
     assert all((REPORTS / link).exists() for link in links)
+
+
+def test_the_readme_tells_the_same_verdicts() -> None:
+    readme = (REPORTS.parent / "README.md").read_text("utf-8")
+    for found in RESULTS.values():
+        for claim in found["claims"]:
+            row = f"| {claim['id']} | {claim['statement']} | **{claim['verdict']}** | "
+            assert row in readme
+            told = readme.partition(row)[2].split(" ", 1)[0]
+            assert float(told) == pytest.approx(claim["effect"]["value"], rel=0.01)
+
+
+def test_pages_tell_nothing_of_the_machine_that_made_them() -> None:
+    for page in FULL.glob("*.html"):
+        text = page.read_text("utf-8")
+        assert not any(f"/{folder}/" in text for folder in ("root", "home", "work")), page.name
+        assert 'data-mime-type="application/vnd.jupyter.stderr"' not in text, page.name
