@@ -152,7 +152,7 @@ def bootstrap_mean(
     Examples
     --------
     >>> bootstrap_mean(np.array([0.0, 1.0] * 50), seed=1)
-    Interval(value=0.5, low=0.4, high=0.59, n=100)
+    Interval(value=0.5, low=0.4, high=0.6, n=100)
     """
     sample = np.asarray(values, dtype=np.float64)
     means = np.array([sample[drawn].mean() for drawn in _draws(sample.size, seed, n_resamples)])

@@ -13,11 +13,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = [
-    "06.ease_items=50",
-    "06.n_factors=[4,8]",
-    "06.n_epochs=[1,2]",
-    "05.n_factors=[4,8]",
-    "05.n_epochs=[1,2]",
+    *("03.half_lives_days=[30,90]", "03.n_resamples=50", "05.n_resamples=50", "06.n_resamples=50"),
+    *("05.n_factors=[4,8]", "05.n_epochs=[1,2]", "06.n_factors=[4,8]", "06.n_epochs=[1,2]"),
+    *("06.ease_items=50", "06.n_seeds=1"),
 ]
 
 
@@ -91,7 +89,8 @@ def test_a_short_log_runs_with_default_settings_and_says_so(short_run: Path) -> 
 def test_a_log_without_categories_runs_and_says_what_was_skipped(own_run: Path) -> None:
     pages = sorted(own_run.glob("*.html"))
     assert len(pages) == 7
-    assert {page.stem for page in pages if skips(page)} == {"02_interest_mining", "04_interest_migration"}
+    skipped = {page.stem for page in pages if skips(page)}
+    assert skipped == {"02_interest_mining", "03_interest_decay", "04_interest_migration"}
     assert any("0 users have 50 or more events with a category" in s for s in skips(pages[1]))
     assert "The log names no categories." in skips(pages[3])
     assert not any(str(own_run.parents[1]) in page.read_text("utf-8") for page in pages)

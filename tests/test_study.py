@@ -227,7 +227,7 @@ def test_kill_in_the_middle_keeps_reports_and_the_next_run_goes_on_there(root, c
 def test_interrupt_keeps_what_is_finished(root, waiting):
     before = tree(root / "reports")
     os.killpg(waiting.pid, signal.SIGINT)
-    _, error = waiting.communicate(timeout=20)
+    _, error = waiting.communicate(timeout=120)
     assert waiting.returncode == 130
     assert error == "interrupted; notebooks that were finished are kept, the next run goes on from there\n"
     assert tree(root / "reports") == before
