@@ -6,21 +6,21 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from interest_lib.history import SECONDS_PER_DAY, Floats, History
 from interest_lib.schema import InputError
-from interest_lib.split import SECONDS_PER_DAY, Floats, History
 
 
-def exponential_weight(age_days: Floats, half_life_days: float | None) -> Floats:
-    """What is left of an event's weight after `age_days`: ``0.5 ** (age_days / half_life_days)``.
+def exponential_weight(age: Floats, half_life: float | None) -> Floats:
+    """What is left of an event's weight at an age: ``0.5 ** (age / half_life)``.
 
-    The articles write ``exp(-rate * t)``; the half-life is ``log(2) / rate`` and reads in days.
+    The articles write ``exp(-rate * t)``; the half-life is ``log(2) / rate`` and can be imagined.
 
     Parameters
     ----------
-    age_days : ndarray of float
-        Age of each event in days, not negative.
-    half_life_days : float or None
-        Days after which half of the weight is left; None means that nothing fades.
+    age : ndarray of float
+        Age of each event, not negative, in days or in baskets.
+    half_life : float or None
+        Age at which half of the weight is left, in the same unit; None means that nothing fades.
 
     Returns
     -------
@@ -33,31 +33,38 @@ def exponential_weight(age_days: Floats, half_life_days: float | None) -> Floats
 
     Examples
     --------
-    >>> exponential_weight(np.array([0.0, 90.0, 180.0]), half_life_days=90)
+    >>> exponential_weight(np.array([0.0, 90.0, 180.0]), half_life=90)
     array([1.  , 0.5 , 0.25])
     """
-    if half_life_days is None:
-        return np.ones_like(age_days, dtype=np.float64)
-    if not half_life_days > 0:
-        raise InputError(
-            f"half_life_days is {half_life_days}: give a positive number of days, or None for no decay."
-        )
-    return np.exp2(-age_days / half_life_days)
+    if half_life is None:
+        return np.ones_like(age, dtype=np.float64)
+    if not half_life > 0:
+        raise InputError(f"The half-life is {half_life}: give a positive number, or None for no decay.")
+    return np.exp2(-age / half_life)
 
 
-def decayed_counts(history: History, half_life_days: float | None = None) -> sp.csr_matrix:
-    """Interest of every user in every item: each event counts what is left of it at the origin.
+def decayed_counts(
+    history: History, half_life_days: float | None = None, half_life_baskets: float | None = None
+) -> sp.csr_matrix:
+    """Interest of every user in every item: each event counts what is left of its weight at the origin.
 
     Parameters
     ----------
     history : History
         Events before the origin.
-    half_life_days : float or None
-        Half-life of an event's weight; None counts every event fully.
+    half_life_days, half_life_baskets : float or None
+        Half-life of an event's weight, in days or in baskets of the user; None for both counts every
+        event fully.
 
     Returns
     -------
     scipy.sparse.csr_matrix of float, shape (n_users, n_items)
+        Not negative: what was returned leaves no interest behind.
+
+    Raises
+    ------
+    InputError
+        Two half-lives, or one in a unit that the log does not have.
 
     Notes
     -----
@@ -66,19 +73,41 @@ def decayed_counts(history: History, half_life_days: float | None = None) -> sp.
 
     Examples
     --------
-    >>> from interest_lib.split import history_before
+    >>> from interest_lib.history import history_before
     >>> log = pd.DataFrame({"user_id": [1, 1], "item_id": ["a", "a"],
     ...                     "timestamp": pd.to_datetime(["2017-01-01", "2017-01-31"])})
     >>> h = history_before(log, pd.Timestamp("2017-01-31 00:00:01"), min_users_per_item=1)
     >>> decayed_counts(h).toarray(), decayed_counts(h, half_life_days=30).toarray().round(3)
     (array([[2.]]), array([[1.5]]))
     """
-    weights = exponential_weight(history.age_days, half_life_days)
+    weights = history.weights * _left(history, half_life_days, half_life_baskets)
     width = history.shape[1]
     # not scipy's own summing of duplicates: its sort is unstable, so it adds up in any order
     cells, cell_of_event = np.unique(history.rows * width + history.cols, return_inverse=True)
-    sums = np.bincount(cell_of_event, weights=weights, minlength=len(cells))
-    return sp.csr_matrix((sums, np.divmod(cells, width)), shape=history.shape)
+    sums = np.maximum(np.bincount(cell_of_event, weights=weights, minlength=len(cells)), 0.0)
+    counts = sp.csr_matrix((sums, np.divmod(cells, width)), shape=history.shape)
+    counts.eliminate_zeros()
+    return counts
+
+
+def _left(history: History, half_life_days: float | None, half_life_baskets: float | None) -> Floats:
+    """What is left of every event, in the one unit that was asked for."""
+    if half_life_days is not None and half_life_baskets is not None:
+        raise InputError(
+            f"half_life_days is {half_life_days:g} and half_life_baskets is {half_life_baskets:g}; "
+            "an event fades in one unit, so give one of them."
+        )
+    given = half_life_baskets if half_life_days is None else half_life_days
+    if given is None:
+        return np.ones(len(history.rows))
+    unit = "baskets" if half_life_days is None else "days"
+    ages = history.age_baskets if half_life_days is None else history.age_days
+    if ages is None:
+        other = "days" if unit == "baskets" else "baskets"
+        raise InputError(
+            f"The log has no ages in {unit}; give half_life_{other} instead of half_life_{unit}."
+        )
+    return exponential_weight(ages, given)
 
 
 def interest_shares(
@@ -92,7 +121,8 @@ def interest_shares(
     Parameters
     ----------
     events : pandas.DataFrame
-        ``user_id``, ``timestamp`` and the column `by`; events from `at` on are not looked at.
+        ``user_id``, ``timestamp``, the column `by` and, if there is one, ``weight``; events from `at` on
+        are not looked at.
     at : pandas.Timestamp
         The moment ``t``.
     half_life_days : float or None
@@ -115,8 +145,10 @@ def interest_shares(
     """
     known = events[events["timestamp"] < at]
     age_days = ((at - known["timestamp"]).dt.total_seconds() / SECONDS_PER_DAY).to_numpy(np.float64)
-    weighted = known[["user_id", by]].assign(weight=exponential_weight(age_days, half_life_days))
-    interest = weighted.groupby(["user_id", by], sort=True)["weight"].sum().reset_index()
+    telling = known["weight"].to_numpy(np.float64) if "weight" in known else 1.0
+    weighted = known[["user_id", by]].assign(weight=telling * exponential_weight(age_days, half_life_days))
+    interest = weighted.groupby(["user_id", by], sort=True)["weight"].sum().clip(lower=0.0).reset_index()
+    interest = interest[interest["weight"] > 0]
     interest["share"] = interest["weight"] / interest.groupby("user_id")["weight"].transform("sum")
     interest = interest.sort_values(["user_id", "share", by], ascending=[True, False, True])
     return interest.reset_index(drop=True)

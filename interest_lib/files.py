@@ -1,174 +1,347 @@
-"""One CSV or Parquet file: what it is, what its columns are, and sentences for what is wrong with it."""
+"""The bytes of one file: how it is compressed and written, and whether all of it can be read as text."""
 
+import codecs
 import csv
+import io
+import json
 import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from functools import cache
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from uuid import uuid4
 
-import duckdb
-import ibis.expr.types as ir
-from ibis.backends.duckdb import Backend
+import pyarrow as pa
 
+from interest_lib.formats import FileFormat
+from interest_lib.paths import check_file, plain, suffix
 from interest_lib.schema import InputError
 
-# Nothing is guessed, and nothing repaired: a row that does not fit the header is an error.
-_STRICT = {"auto_detect": False, "quote": '"', "escape": '"', "strict_mode": True, "null_padding": False}
-
-_COMPLAINTS = {
-    "Invalid unicode": "is not UTF-8 text; save the file as CSV in UTF-8.",
-    "unterminated quote": "has a quote that does not close; close it, or double the quotes inside it.",
-    "Maximum line size": "is longer than 2 MB; close its quotes or shorten its text.",
-    "invalid state": "mixes line endings or quotes in a way that CSV does not allow; save it again as CSV.",
+_CHUNK: Final = 1 << 20
+_HEAD: Final = 1 << 16
+_MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_FOREIGN: Final = {
+    b"PK\x03\x04": "a zip archive or a workbook; unpack it or export it as CSV.",
+    b"BZh": "compressed by bzip2; unpack it.",
+    b"\xfd7zXZ": "compressed by xz; unpack it.",
+    b"SQLite format 3": "a database; export its tables as CSV.",
 }
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_BASKETS: Final = re.compile(r'\s*(\{\s*"[^"]*"\s*:\s*\[\s*\[|\[\s*\[\s*\[)')
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file that can be read; its columns are `c0`, `c1`, ... in `table`, whatever the file calls them.
+class DataFile:
+    """A file whose bytes have been checked.
 
     Attributes
     ----------
     path
         As the user wrote it; messages begin with it.
-    names
-        Columns as the file names them.
-    table
-        The rows: text from CSV, native types from Parquet.
+    readable
+        Where DuckDB finds it in an encoding that it knows; a copy if need be.
+    kind
+        csv, jsonl, parquet or baskets.
+    form
+        What the mapping says.
+    compression
+        Of `readable`: none, gzip or zstd.
     delimiter
-        What separates fields in CSV; empty for Parquet.
+        What separates fields in CSV.
+    names
+        Columns of CSV, as the file or the mapping names them.
     """
 
     path: Path
-    names: tuple[str, ...]
-    table: ir.Table
-    delimiter: str
-
-    def text(self, name: str) -> ir.StringValue:
-        """A column as trimmed text, null where nothing is left."""
-        column = self.table[f"c{self.names.index(name)}"]
-        if column.type().is_nested() or column.type().is_binary():
-            raise InputError(
-                f"{self.path}: column {name} holds values of type {column.type()}; "
-                "map a column of text, numbers or times."
-            )
-        return column.cast("string").strip().nullif("")
-
-    def row_number(self, position: int) -> int:
-        """Number in the file of the row at a position from 0: Parquet counts from 1, CSV from its header.
-
-        DuckDB passes over empty lines of CSV; people who look for the row count them.
-        """
-        if not self.delimiter:
-            return position + 1
-        with self.path.open(encoding="utf-8-sig", newline="") as file:
-            rows = enumerate(csv.reader(file, delimiter=self.delimiter), start=1)
-            return next(islice((number for number, fields in rows if fields), position + 1, None))
-
-    def collect(self, expression: ir.Table) -> list[dict[str, Any]]:
-        """Rows of an expression over this file; what DuckDB finds wrong with it becomes an `InputError`."""
-        try:
-            rows: list[dict[str, Any]] = expression.to_pyarrow().to_pylist()
-            return rows
-        except duckdb.OutOfMemoryException:
-            raise
-        except duckdb.Error as error:
-            raise InputError(_translate(self.path, str(error))) from None
+    readable: Path
+    kind: str
+    form: FileFormat
+    compression: str = "none"
+    delimiter: str = ""
+    names: tuple[str, ...] = ()
 
 
-def open_source(con: Backend, path: Path) -> Source:
-    """Find out what a file is, and its columns.
+def open_file(path: Path, form: FileFormat) -> DataFile:
+    """Find out what a file is, and read it once to see that it is whole.
 
     Parameters
     ----------
-    con
-        Connection from `engine.connect`.
     path
-        A CSV file (comma, semicolon, tab or bar; UTF-8; names in the first row) or a Parquet file.
+        A plain file.
+    form
+        What the mapping says about it.
 
     Returns
     -------
-    Source
+    DataFile
 
     Raises
     ------
     InputError
-        No such file, a folder, empty, neither CSV nor Parquet, or a header that names no or equal columns.
+        No plain file, empty, cut short, not text in the encoding, a NUL byte, or of another kind.
 
     Examples
     --------
-    >>> from interest_lib.engine import connect
-    >>> open_source(connect(), Path("missing.csv"))
+    >>> open_file(Path("missing.csv"), FileFormat())
     Traceback (most recent call last):
         ...
     interest_lib.schema.InputError: missing.csv: there is no such file; check the path.
     """
-    head = _head(path)
-    pattern = re.sub(r"([\[*?])", r"[\1]", str(path))  # DuckDB would take these in a file name for wildcards
+    check_file(path)
+    compression, head = _beginning(path)
+    kind = form.kind or _kind(path, head, form)
+    if (kind == "parquet") != head.startswith(b"PAR1"):
+        is_it = (
+            "a Parquet file; write kind: parquet"
+            if kind != "parquet"
+            else "no Parquet file; correct the kind"
+        )
+        raise InputError(f"{path}: the mapping says kind: {kind} and this is {is_it} under format.")
+    if kind == "parquet":
+        if compression != "none":
+            raise InputError(f"{path}: this is Parquet inside {compression}; unpack it.")
+        return DataFile(path, path.absolute(), kind, form)
+    _check_head(path, head, form)
+    if form.encoding == "utf-16":
+        copy = Path(_scratch().name, uuid4().hex)
+        with copy.open("w", encoding="utf-8", newline="") as target:
+            for text in _checked(path, form.encoding):
+                target.write(text)
+        readable, compression = copy, "none"
+    else:
+        for _ in _checked(path, form.encoding):
+            pass
+        readable = path.absolute()
+    names, delimiter = _header(path, form) if kind == "csv" else ((), "")
+    return DataFile(path, readable, kind, form, compression, delimiter, names)
+
+
+@contextmanager
+def opened_text(path: Path, encoding: str) -> Iterator[io.TextIOBase]:
+    """A file's text, unpacked, with its line ends as they are."""
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    with path.open("rb") as file:
+        stream = io.BufferedReader(_Unpacked(path, file), _HEAD)
+        yield io.TextIOWrapper(stream, codec, errors="replace", newline="")
+
+
+def read_baskets(path: Path, encoding: str, largest: int = 1 << 30) -> str:
+    """The whole text of a file of baskets.
+
+    Raises
+    ------
+    InputError
+        Longer than `largest` bytes, or no JSON.
+    """
+    parts, size = [], 0
+    for text in _checked(path, encoding):
+        size += len(text)
+        if size > largest:
+            raise InputError(
+                f"{path}: the file holds more than 1 GB of JSON; write it as CSV with a column basket_number."
+            )
+        parts.append(text)
+    return "".join(parts).lstrip("\ufeff")
+
+
+def problem_of_json(path: Path, text: str) -> InputError:
+    """Where a text stops to be JSON."""
     try:
-        if head.startswith(b"PAR1"):
-            table, delimiter = con.read_parquet(pattern), ""
-            names = tuple(table.columns)
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return InputError(
+            f"{path}: line {error.lineno} is not valid JSON; mend it at character {error.colno}."
+        )
+    except (ValueError, RecursionError):
+        pass
+    return InputError(f"{path}: this cannot be read as JSON; write it again.")
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes of a compressed or plain file."""
+
+    def __init__(self, path: Path, file: io.BufferedReader) -> None:
+        self._chunks = _chunks(path, file)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._rest = self._rest or next(self._chunks, b"")
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+
+def _chunks(path: Path, file: io.BufferedReader) -> Iterator[bytes]:
+    """Unpacked pieces of a file, none of them empty."""
+    magic = file.peek(4)[:4]
+    compression = next((name for sign, name in _MAGIC.items() if magic.startswith(sign)), "none")
+    try:
+        if compression == "gzip":
+            yield from _gunzipped(path, file)
         else:
-            names, delimiter = _header(path, head)
-            columns = {f"c{i}": "VARCHAR" for i in range(len(names))}
-            table = con.read_csv(pattern, columns=columns, header=True, delim=delimiter, **_STRICT)
-    except duckdb.Error as error:
-        raise InputError(_translate(path, str(error))) from None
-    table = table.rename({f"c{i}": name for i, name in enumerate(table.columns)})
-    return Source(path, names, table, delimiter)
+            stream = pa.CompressedInputStream(file, "zstd") if compression == "zstd" else file
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+    except (zlib.error, OSError, pa.ArrowException):
+        raise InputError(
+            f"{path}: the {compression if compression != 'none' else 'content'} of the file is damaged or "
+            "cut short; copy or compress it again."
+        ) from None
 
 
-def _head(path: Path) -> bytes:
-    """The file's first bytes, if it is a file of a kind that can be read."""
+def _gunzipped(path: Path, file: io.BufferedReader) -> Iterator[bytes]:
+    """Unpacked pieces of all members of a gzip file. The module gzip would pass over zeros at the end."""
+    member = zlib.decompressobj(31)
+    while packed := file.read(_CHUNK):
+        while packed:
+            if member.eof:
+                if not b"\x1f\x8b".startswith(packed[:2]):
+                    raise InputError(
+                        f"{path}: something that is not gzip follows the compressed text; compress it again."
+                    )
+                member = zlib.decompressobj(31)
+            if chunk := member.decompress(packed, _CHUNK):
+                yield chunk
+            packed = member.unused_data if member.eof else member.unconsumed_tail
+    if not member.eof:
+        raise zlib.error
+
+
+def _beginning(path: Path) -> tuple[str, bytes]:
+    """How a file is compressed, and its first bytes, unpacked."""
     try:
         with path.open("rb") as file:
-            head = file.read(1 << 16)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; check the path.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: this is a folder; give one CSV or Parquet file.") from None
-    except (OSError, ValueError):
+            magic = file.peek(4)[:4]
+            head = b""
+            for chunk in _chunks(path, file):
+                head += chunk
+                if len(head) >= _HEAD:
+                    break
+    except OSError:
         raise InputError(f"{path}: the file cannot be opened; check its name and permissions.") from None
-    if not head.strip():
+    compression = next((name for sign, name in _MAGIC.items() if magic.startswith(sign)), "none")
+    head = head[:_HEAD]
+    if not head.removeprefix(codecs.BOM_UTF8).strip():
         raise InputError(f"{path}: the file is empty; give a file with a header and rows.")
-    parquet = head.startswith(b"PAR1")
-    if not parquet and path.suffix.lower() in (".parquet", ".pq"):
+    return compression, head
+
+
+def _kind(path: Path, head: bytes, form: FileFormat) -> str:
+    """Kind of a file of which the mapping does not tell it."""
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if suffix(path) in (".parquet", ".pq"):
         raise InputError(
             f"{path}: this is not a Parquet file in spite of its name; write it again or rename it."
         )
-    if not parquet and re.search(rb"[\x00-\x08\x0e-\x1f]", head):
-        raise InputError(
-            f"{path}: this is neither CSV nor Parquet; export the log as CSV (UTF-8) or Parquet."
-        )
-    return head
-
-
-def _header(path: Path, head: bytes) -> tuple[tuple[str, ...], str]:
-    """Names in the first row of a CSV file, and the delimiter: the one that the row holds most of."""
-    line = head.splitlines()[0]
+    text = head.decode(form.encoding, "replace").lstrip("\ufeff")
+    if form.delimiter or not form.header or suffix(path) in (".csv", ".tsv", ".tab", ".dat"):
+        return "csv"
+    if suffix(path) == ".json" and _BASKETS.match(text):
+        return "baskets"
+    if suffix(path) in (".jsonl", ".ndjson"):
+        return "jsonl"
+    first = text.lstrip().splitlines()[0] if text.strip() else ""
     try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: row 1 is not UTF-8 text; save the file as CSV in UTF-8.") from None
-    delimiter = max(",;\t|", key=text.count)
-    names = tuple(name.strip() for name in next(csv.reader([text], delimiter=delimiter), []))
+        whole = isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        whole = len(first) == len(text.lstrip()) and first.startswith("{")
+    if suffix(path) == ".json" and not whole:
+        raise InputError(
+            f"{path}: this is neither JSON Lines nor a file of baskets; write one object a line, "
+            "or name the kind under format."
+        )
+    return "jsonl" if whole else "csv"
+
+
+def _check_head(path: Path, head: bytes, form: FileFormat) -> None:
+    """Refuse what is no text before reading all of it."""
+    for sign, told in _FOREIGN.items():
+        if head.startswith(sign):
+            raise InputError(f"{path}: this is {told}")
+    if form.encoding == "utf-16":
+        if not head.startswith(_UTF16):
+            raise InputError(
+                f"{path}: the file does not begin like UTF-16; correct the encoding under format."
+            )
+        return
+    if head.startswith(_UTF16):
+        raise InputError(
+            f"{path}: this is UTF-16 text; write format: {{encoding: utf-16}} into a mapping, or save it "
+            "as UTF-8."
+        )
+    allowed = form.delimiter.encode() + b"\x00"  # NUL bytes are told with their line, by `_checked`
+    if set(re.findall(rb"[\x00-\x08\x0e-\x1f]", head)) - {allowed[i : i + 1] for i in range(len(allowed))}:
+        raise InputError(
+            f"{path}: this is neither CSV, JSON Lines nor Parquet; export the log as one of them, in UTF-8."
+        )
+
+
+def _checked(path: Path, encoding: str) -> Iterator[str]:
+    """A file's text piece by piece, while it is valid and without NUL bytes."""
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    line = 1
+    with path.open("rb") as file:
+        chunks = _chunks(path, file)
+        while True:
+            chunk = next(chunks, b"")
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                line += error.object[: error.start].decode(encoding, "replace").count("\n")
+                where = f"{path}: {'row' if line == 1 else 'line'} {line}"
+                raise InputError(
+                    f"{where} is not {encoding.upper()} text; save the file in UTF-8, or name its encoding "
+                    "under format."
+                ) from None
+            if (at := text.find("\0")) >= 0:
+                line += text.count("\n", 0, at)
+                raise InputError(
+                    f"{path}: line {line} holds a NUL byte; take it out or export the file again."
+                )
+            line += text.count("\n")
+            yield text
+            if not chunk:
+                return
+
+
+def _header(path: Path, form: FileFormat) -> tuple[tuple[str, ...], str]:
+    """Names of the columns of a CSV file, and the delimiter: the one that the first row holds most of."""
+    with opened_text(path, form.encoding) as text:
+        beginning = text.read(_CHUNK)
+    line = re.split("[\r\n]", beginning, maxsplit=1)[0]
+    delimiter = form.delimiter or max(",;\t|", key=line.count)
+    if not form.header:
+        return form.names, delimiter
+    if len(delimiter) == 1:
+        options: Any = {"quotechar": form.quote} if form.quote else {"quoting": csv.QUOTE_NONE}
+        try:
+            fields = next(csv.reader(io.StringIO(beginning, newline=""), delimiter=delimiter, **options), [])
+        except csv.Error:
+            raise InputError(f"{path}: row 1 cannot be read as CSV; mend its quotes.") from None
+    else:
+        fields = [field.strip().strip(form.quote or None) for field in line.split(delimiter)]
+    names = tuple(name.strip() for name in fields)
     if not any(names):
         raise InputError(f"{path}: row 1 names no columns; write the column names there.")
+    counted: set[str] = set()
     for name in names:
-        if name and names.count(name) > 1:
-            raise InputError(f"{path}: row 1 names the column {name} twice; rename or delete one of them.")
+        if name and name in counted:
+            raise InputError(
+                f"{path}: row 1 names the column {plain(name)} twice; rename or delete one of them."
+            )
+        counted.add(name)
     return names, delimiter
 
 
-def _translate(path: Path, error: str) -> str:
-    """DuckDB's complaint about a file, as a sentence."""
-    found = re.search(r"Line: (\d+)", error)
-    where = f"{path}: line {found[1]}" if found else f"{path}: the file"
-    if ragged := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", error):
-        return f"{where} has {ragged[2]} fields and the header {ragged[1]}; mend the row or quote its text."
-    for sign, sentence in _COMPLAINTS.items():
-        if sign in error:
-            return f"{where} {sentence}"
-    return f"{where} cannot be read; write it again as CSV (UTF-8) or Parquet."
+@cache
+def _scratch() -> TemporaryDirectory[str]:
+    """Where copies in UTF-8 lie until the process ends."""
+    return TemporaryDirectory(prefix="interest_")

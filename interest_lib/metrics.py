@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from interest_lib.history import Floats, Ints, codes
 from interest_lib.schema import InputError
-from interest_lib.split import Floats, Fold, Ints, codes
+from interest_lib.split import Fold
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from interest_lib.history import Floats, Ints, codes
 from interest_lib.schema import InputError
-from interest_lib.split import Floats, Ints, codes
-
-Bools = npt.NDArray[np.bool_]
 
 MIN_PROBABILITY = 1e-6  # a forecast of zero would make the perplexity infinite
 
@@ -64,11 +61,49 @@ def period_counts(
             "give a longer log, longer periods or a smaller minimum."
         )
     interests = pd.Index(np.sort(known[by].unique()), name=by)
+    return _cells(known.assign(weight=1.0), n_periods, user_ids, interests), user_ids, interests
+
+
+def period_evidence(events: pd.DataFrame, period: Ints, user_ids: pd.Index, interests: pd.Index) -> Floats:
+    """What is known of each interest, per period and user: `period_counts` with weighted events.
+
+    An interest counts once per period, user and basket, with the weight of its most telling event there.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        ``user_id``, ``basket_id``, ``weight`` (in purchases) and a column of the interests' name.
+    period : ndarray of int, shape (n_events,)
+        Period of each event, 0 is the first.
+    user_ids, interests : pandas.Index
+        From `period_counts`; other users and interests are left out.
+
+    Returns
+    -------
+    ndarray of float, shape (n_periods, n_users, n_interests)
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user_id": [1, 1], "basket_id": [1, 1], "category": ["tea", "tea"],
+    ...                     "weight": [0.1, 1.0]})
+    >>> period_evidence(log, np.array([0, 0]), pd.Index([1]), pd.Index(["tea"], name="category")).tolist()
+    [[[1.0]]]
+    """
+    by = str(interests.name)
+    known = events[["user_id", "basket_id", by, "weight"]].assign(period=period)
+    known = known[known["user_id"].isin(user_ids) & known[by].isin(interests) & (known["weight"] > 0)]
+    strongest = known.groupby(["period", "user_id", "basket_id", by], sort=True)["weight"].max()
+    return _cells(strongest.reset_index(), int(period.max()) + 1, user_ids, interests)
+
+
+def _cells(known: pd.DataFrame, n_periods: int, user_ids: pd.Index, interests: pd.Index) -> Floats:
+    """Sums of weights by period, user and interest."""
+    by = interests.name
     known = known[known["user_id"].isin(user_ids)]
-    counts = np.zeros((n_periods, len(user_ids), len(interests)))
+    sums = np.zeros((n_periods, len(user_ids), len(interests)))
     cell = (known["period"], codes(user_ids, known["user_id"]), codes(interests, known[by]))
-    np.add.at(counts, cell, 1.0)
-    return counts, user_ids, interests
+    np.add.at(sums, cell, known["weight"].to_numpy(np.float64))
+    return sums
 
 
 def shares(weights: Floats) -> Floats:

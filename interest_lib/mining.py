@@ -14,8 +14,8 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.preprocessing import normalize
 
+from interest_lib.history import Floats, Ints
 from interest_lib.schema import InputError
-from interest_lib.split import Floats, Ints
 
 
 def interest_counts(events: pd.DataFrame, by: str = "category") -> tuple[sp.csr_matrix, pd.Index, pd.Index]:
@@ -24,7 +24,8 @@ def interest_counts(events: pd.DataFrame, by: str = "category") -> tuple[sp.csr_
     Parameters
     ----------
     events : pandas.DataFrame
-        ``user_id`` and the column `by`; rows without an interest are left out.
+        ``user_id`` and the column `by`; rows without an interest are left out. Where there is a column
+        ``weight``, each event counts by it, and no sum falls below zero.
     by : str
         Column that names the interest of an event.
 
@@ -53,7 +54,10 @@ def interest_counts(events: pd.DataFrame, by: str = "category") -> tuple[sp.csr_
     user_codes, user_ids = pd.factorize(known["user_id"], sort=True)
     interest_codes, interests = pd.factorize(known[by], sort=True)
     shape = (len(user_ids), len(interests))
-    counts = sp.csr_matrix((np.ones(len(known)), (user_codes, interest_codes)), shape=shape)
+    weights = known["weight"].to_numpy(np.float64) if "weight" in known else np.ones(len(known))
+    counts = sp.csr_matrix((weights, (user_codes, interest_codes)), shape=shape)
+    counts.data = np.maximum(counts.data, 0.0)
+    counts.eliminate_zeros()
     return counts, pd.Index(user_ids, name="user_id"), pd.Index(interests, name=by)
 
 

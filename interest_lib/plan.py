@@ -1,6 +1,7 @@
 """What a run consists of: which notebooks with which parameters, and which of them are up to date."""
 
 import ast
+import glob
 import hashlib
 import json
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from interest_lib.inputs import files_of
 from interest_lib.layout import FILE_PARAMETERS, Parameter
 from interest_lib.project import SET_BY_RUNNER, Project, unknown
 from interest_lib.schema import InputError
@@ -31,6 +33,8 @@ class Request:
     only: tuple[str, ...] = ()
     out: Path | None = None
     force: bool = False
+    engine: str | None = None
+    spark_master: str | None = None
 
     @property
     def command(self) -> str:
@@ -40,6 +44,8 @@ class Request:
             "dataset": self.dataset,
             "data": self.data,
             "mapping": self.mapping,
+            "engine": self.engine,
+            "spark-master": self.spark_master,
         }
         words = ["python", "-m", "interest_lib", "run"]
         for name, value in options.items():
@@ -106,10 +112,12 @@ class Plan:
 
     def _fingerprint(self, notebook: str, inputs: Mapping[str, str | None]) -> str:
         parameters = {name: value for name, value in self.parameters[notebook].items() if name != "out"}
+        if "dataset" in parameters:
+            files = files_of(*(parameters.get(name, "") for name in ("dataset", *FILE_PARAMETERS)))
+            parameters["files"] = [[file.name, self._hash(file)] for file in files]
         for name in FILE_PARAMETERS:
             if parameters.get(name):
-                path = Path(parameters[name])
-                parameters[name] = [path.name, self._hash(path)]
+                parameters[name] = Path(parameters[name]).name
         cells = json.loads(self.project.notebook(notebook).read_text(encoding="utf-8"))["cells"]
         parts = {
             "cells": [[c["cell_type"], c["metadata"].get("tags", []), "".join(c["source"])] for c in cells],
@@ -139,14 +147,12 @@ def make_plan(project: Project, request: Request) -> Plan:
     """
     if request.profile not in project.profiles:
         raise unknown("profile", request.profile, project.profiles, "study.yml")
-    if request.mapping and not request.data:
-        raise InputError("--mapping tells how to read the file of --data; give --data too")
-    if request.data and request.dataset:
-        raise InputError("--data and --dataset exclude each other; give one of them")
+    if (request.data or request.mapping) and request.dataset:
+        raise InputError("--dataset excludes --data and --mapping; give a name or files, not both")
     name = _run_name(project, request)
     out = (request.out or project.root).resolve()
     common = {"run": name, "out": "" if out == project.root else str(out)}
-    for option in ("dataset", *FILE_PARAMETERS):
+    for option in ("dataset", "engine", "spark_master", *FILE_PARAMETERS):
         if value := getattr(request, option):
             common[option] = str(_file(option, value)) if option in FILE_PARAMETERS else value
     parameters = {
@@ -163,8 +169,8 @@ def make_plan(project: Project, request: Request) -> Plan:
 
 def _run_name(project: Project, request: Request) -> str:
     """A profile names the run on the default dataset; other data give it their own name."""
-    if request.data:
-        own = re.sub(r"[^A-Za-z0-9._-]+", "-", request.data.stem).strip("-.")
+    if log := request.data or request.mapping:  # a mapping can name the log itself
+        own = re.sub(r"[^A-Za-z0-9._-]+", "-", log.stem).strip("-.")
     elif request.dataset and request.dataset != project.default_dataset:
         own = request.dataset
     else:
@@ -175,9 +181,11 @@ def _run_name(project: Project, request: Request) -> str:
 
 
 def _file(option: str, path: Path) -> Path:
-    if not path.is_file():
+    # A log may be a folder or a pattern, too.
+    there = path.is_file() if option == "mapping" else path.exists() or glob.has_magic(str(path))
+    if not there:
         raise InputError(f"--{option}: there is no file {path}; give the path of an existing file")
-    return path.resolve()
+    return path.absolute()
 
 
 def _wanted(project: Project, request: Request) -> tuple[str, ...]:

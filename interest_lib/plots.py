@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from interest_lib.split import Floats, Ints
+from interest_lib.history import Floats, Ints
 
 
 def interval_dots(ax: Axes, table: pd.DataFrame, *, reference: float | None = None, digits: int = 4) -> Axes:
@@ -131,3 +131,41 @@ def _apart(heights: Floats, gap: float) -> Floats:
     for below, above in pairwise(order):
         placed[above] = max(placed[above], placed[below] + gap)
     return placed
+
+
+def funnel(ax: Axes, shares: pd.Series) -> Axes:
+    """Horizontal bars, the first step on top, each with its number.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    shares : pandas.Series
+        Per cent that go on, by the name of the step, in order.
+    """
+    y = np.arange(len(shares))[::-1]
+    ax.barh(y, shares, color="C0")
+    for position, share in zip(y, shares, strict=True):
+        _name(ax, f"{share:.1f}", (float(share), float(position)))
+    ax.set_yticks(y, [str(name) for name in shares.index])
+    ax.set_xlim(0, 1.15 * max(float(shares.max()), 1e-9))
+    ax.grid(axis="y", visible=False)
+    return ax
+
+
+def trials(ax: Axes, scores: pd.DataFrame) -> Axes:
+    """Scores of the values that were tried for several settings; the best value of each is marked.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    scores : pandas.DataFrame
+        Index = values as text, evenly spaced in the picture; columns = settings.
+    """
+    x = np.arange(len(scores))
+    for number, name in enumerate(scores.columns):
+        ax.plot(x, scores[name], marker="o", markersize=3.5, color=f"C{number}", label=str(name))
+        best = int(scores[name].to_numpy().argmax())
+        ax.plot(best, scores[name].iloc[best], "o", markersize=9, color=f"C{number}")
+    ax.set_xticks(x, [str(value) for value in scores.index])
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax

@@ -1,28 +1,20 @@
-"""Cleaning by counted rules, and what the cleaned log can support."""
+"""Cleaning by counted rules."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from interest_lib import quality
 from interest_lib.datasets import Log, Removed
+from interest_lib.history import is_goal
+from interest_lib.queries import sample_users
 from interest_lib.schema import EVENT_COLUMNS, ITEM_COLUMNS, InputError, check_log
-from interest_lib.split import Ints, quarters, rolling_origins
-
-MIN_USERS = 40  # fewer than that, and intervals over users say nothing
-MIN_EVENTS = 50  # of a user with a profile to speak of
-
-
-class Support(TypedDict):
-    """Whether the log supports a part of the study, and why, as a full sentence."""
-
-    supported: bool
-    why: str
+from interest_lib.split import rolling_origins
 
 
 @dataclass(frozen=True)
@@ -34,8 +26,9 @@ class CleanLog:
     name, card
         As in `datasets.Log`.
     events
-        One row per event, sorted by timestamp, user_id, basket_id, item_id. Of `schema.EVENT_COLUMNS` always
-        those up to `value`, which like `quantity` is NaN where the log has none.
+        One row per event, sorted by timestamp, user_id, basket_id, item_id; without times basket_number
+        takes the place of timestamp. Of `schema.EVENT_COLUMNS` always those up to `value`, which like
+        `quantity` is NaN where the log has none.
     items
         One row per item of `events`, sorted by item_id, with all `schema.ITEM_COLUMNS`, null where unknown.
     users
@@ -44,6 +37,8 @@ class CleanLog:
         What was done to the rows: step, rows_before, rows_removed, rows_left, why.
     baskets
         How baskets were made up where the log names none, else empty.
+    weights
+        As in `datasets.Log`: weights of kinds of events that were set by hand.
     """
 
     name: str
@@ -53,9 +48,12 @@ class CleanLog:
     users: pd.DataFrame
     quality: pd.DataFrame
     baskets: str = ""
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
-def clean(log: Log, horizon_days: int = 28, max_users: int = 0, seed: int = 2017) -> CleanLog:
+def clean(
+    log: Log, horizon_days: int = 28, max_users: int = 0, seed: int = 2017, max_events: int = 0
+) -> CleanLog:
     """Put a log in order, count every row left out, and check that something can be learned from it.
 
     Parameters
@@ -68,6 +66,8 @@ def clean(log: Log, horizon_days: int = 28, max_users: int = 0, seed: int = 2017
         Keep a random sample of that many users; 0 keeps everyone.
     seed
         Draws the sample. With one seed, a smaller sample is part of a larger one.
+    max_events
+        A log with more events is cut to a sample of its users with about that many; 0 for no limit.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def clean(log: Log, horizon_days: int = 28, max_users: int = 0, seed: int = 2017
     Raises
     ------
     InputError
-        One user, one item, fewer than two periods, or a `max_users` of 1 or less than 0.
+        One user, one item, fewer than two periods or baskets, or a `max_users` of 1 or less than 0.
 
     Examples
     --------
@@ -87,71 +87,155 @@ def clean(log: Log, horizon_days: int = 28, max_users: int = 0, seed: int = 2017
     """
     if max_users < 0 or max_users == 1:
         raise InputError(f"max_users is {max_users}; keep 2 users or more, or everyone by 0.")
-    telling, not_counted = _telling_events(log.events)
-    loaded = int(telling.count().execute())
-    events, baskets = _name_baskets(_sample(telling, max_users, seed) if max_users else telling)
+    about_items, no_item = _about_items(log.events)
+    loaded = int(about_items.count().execute())
+    kept_users, why = _users_to_keep(about_items, loaded, max_users, max_events)
+    chosen = sample_users(about_items, kept_users, seed) if kept_users else about_items
+    events, baskets = _name_baskets(chosen)
     unknown = {name: ibis.null("float64") for name in ("quantity", "value") if name not in events.columns}
+    if "event" not in events.columns:
+        events = events.mutate(event=ibis.literal("purchase"))
     events = events.mutate(**unknown)
     events = events.select([name for name in EVENT_COLUMNS if name in events.columns])
-    keys = ["timestamp", "user_id", "basket_id", "item_id"]
+    time = "timestamp" if "timestamp" in events.columns else "basket_number"
+    keys = [time, "user_id", "basket_id", "item_id"]
     # Every other column breaks ties: SQL promises no order among equal keys.
     frame = events.order_by([*keys, *(name for name in events.columns if name not in keys)]).to_pandas()
-    sampled = Removed("sample of users", loaded - len(frame), f"max_users = {max_users}, seed = {seed}")
+    if time == "timestamp":
+        frame[time] = frame[time].astype("datetime64[us]")  # engines differ in the unit that they hand over
+    sampled = Removed("sample of users", loaded - len(frame), f"{why}, seed = {seed}")
     check_log(
         log.card["title"],
         users=frame["user_id"].nunique(),
         items=frame["item_id"].nunique(),
-        span_days=_span_days(frame),
+        span_days=span_days(frame),
         horizon_days=horizon_days,
     )
-    items, users = _describe(log, frame)
-    rolling_origins(frame, horizon_days, 1)  # refuses a log on which nothing can be judged
-    quality = _quality(len(frame), [*log.removed, *not_counted, *([sampled] if max_users else [])])
-    return CleanLog(log.name, log.card, frame, items, users, quality, baskets)
-
-
-def _telling_events(events: ir.Table) -> tuple[ir.Table, list[Removed]]:
-    """Purchases where the log has some, otherwise all but returns, with a count of the others.
-
-    A view is weaker evidence of interest than a purchase and a return speaks against it: until events carry
-    weights, they must not count the same.
-    """
-    if "event" not in events.columns:
-        return events, []
-    kinds = events.event.value_counts(name="rows").to_pandas().set_index("event")["rows"]
-    if "purchase" in kinds:
-        kept, step, why = (
-            ["purchase"],
-            "other than purchase",
-            "the study counts purchases where there are any",
+    if time == "timestamp":
+        rolling_origins(frame, horizon_days, 1)  # refuses a log on which nothing can be judged
+        if "basket_number" not in frame:
+            frame.insert(frame.columns.get_loc("basket_id") + 1, "basket_number", number_baskets(frame))
+    elif frame["basket_number"].max() < 2:
+        raise InputError(
+            f"{log.card['title']}: no user has a second basket; give a log in which users come back."
         )
-    else:
-        kept, step, why = [kind for kind in kinds.index if kind != "return"], "return", "no sign of interest"
-    removed = int(kinds.sum() - kinds[kept].sum())
-    return events.filter(events.event.isin(kept)), [Removed(step, removed, why)] if removed else []
+    items, users = _describe(log, frame)
+    quality = _quality(len(frame), [*log.removed, *no_item, *([sampled] if kept_users else [])])
+    return CleanLog(log.name, log.card, frame, items, users, quality, baskets, log.weights)
 
 
-def _sample(events: ir.Table, max_users: int, seed: int) -> ir.Table:
-    """Events of the users whose hashed id comes first: the same draw on every engine and machine."""
-    ids = events.select("user_id").distinct()
-    draw = (ibis.literal(f"{seed}:") + ids.user_id.cast("string")).hexdigest("md5")
-    kept = ids.mutate(draw=draw).order_by("draw", "user_id").limit(max_users).select("user_id")
-    return events.semi_join(kept, "user_id")
+def without_robots(log: Log, max_per_minute: int = 60, max_per_day: int = 1000) -> Log:
+    """Leave out, and count, all events of users who act faster than a person can.
+
+    Parameters
+    ----------
+    log
+        From `datasets.load`.
+    max_per_minute, max_per_day
+        Acts in a minute and on a day that a person may reach, see `quality.inhuman_rates`.
+
+    Returns
+    -------
+    Log
+
+    Examples
+    --------
+    >>> from interest_lib import datasets, engine
+    >>> without_robots(datasets.load(engine.connect()), max_per_day=8).removed[-1][:2]
+    ('users at inhuman rates', 10944)
+    """
+    robots = quality.inhuman_rates(log.events, max_per_minute, max_per_day).select("user_id")
+    kept = log.events.anti_join(robots, "user_id")
+    rows = int(log.events.count().execute()) - int(kept.count().execute())
+    why = f"more than {max_per_minute} acts in a minute or {max_per_day} on a day"
+    return replace(log, events=kept, removed=(*log.removed, Removed("users at inhuman rates", rows, why)))
+
+
+def _users_to_keep(events: ir.Table, loaded: int, max_users: int, max_events: int) -> tuple[int, str]:
+    """How many users to draw, 0 for everyone, and why."""
+    if not max_events or loaded <= max_events:
+        return max_users, f"max_users = {max_users}"
+    n_users = int(events.user_id.nunique().execute())
+    affordable = max(2, n_users * max_events // loaded)
+    if max_users and max_users <= affordable:
+        return max_users, f"max_users = {max_users}"
+    return affordable, f"{loaded:,} events are more than max_events = {max_events:,}"
+
+
+def _about_items(events: ir.Table) -> tuple[ir.Table, list[Removed]]:
+    """Events that have an item; a search without one tells of a query, which no part of the study reads."""
+    removed = int(events.item_id.isnull().sum().fill_null(0).execute())
+    if not removed:
+        return events, []
+    why = "a search that led to no item; the funnel counts it"
+    return events.filter(events.item_id.notnull()), [Removed("no item", removed, why)]
+
+
+def number_baskets(events: pd.DataFrame) -> pd.Series:
+    """Number of the basket that each event belongs to, 1 for the user's first.
+
+    Baskets are made of goal events (see `history.goal`); another event, such as a view, belongs to the
+    basket that comes next, because that is the one that it may foretell.
+
+    Parameters
+    ----------
+    events
+        ``user_id``, ``basket_id``, ``timestamp``, and ``event`` if the log has it; in the order of time.
+
+    Returns
+    -------
+    pandas.Series of int64
+        Of equal times the lower basket_id comes first.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user_id": 1, "basket_id": ["x", None, "y"],
+    ...                     "event": ["purchase", "view", "purchase"],
+    ...                     "timestamp": pd.to_datetime(["2017-01-01", "2017-01-02", "2017-01-03"])})
+    >>> number_baskets(log).tolist()
+    [1, 2, 2]
+    """
+    wanted = is_goal(events)
+    start = events[wanted].groupby(["user_id", "basket_id"])["timestamp"].min().reset_index()
+    start = start.sort_values(["user_id", "timestamp", "basket_id"])
+    start["basket_number"] = start.groupby("user_id").cumcount() + 1
+    number = events[["user_id", "basket_id"]].merge(start, on=["user_id", "basket_id"], how="left")[
+        "basket_number"
+    ]
+    number.index = events.index
+    others = events.loc[~wanted, ["user_id", "timestamp"]]
+    before = pd.merge_asof(
+        others.reset_index(), start.sort_values("timestamp"), on="timestamp", by="user_id"
+    ).set_index("index")["basket_number"]
+    number[~wanted] = before.fillna(0) + 1
+    return number.astype("int64")
 
 
 def _name_baskets(events: ir.Table) -> tuple[ir.Table, str]:
-    """Give events without a basket the basket `user/day`, and say so."""
+    """Give events without a basket the basket `user/day`, or `user/number` without times, and say so."""
     given = "basket_id" in events.columns
     if given and not bool(events.basket_id.isnull().any().execute()):
         return events, ""
-    made = events.user_id.cast("string") + "/" + events.timestamp.strftime("%Y-%m-%d")
+    timed = "timestamp" in events.columns
+    part = events.timestamp.strftime("%Y-%m-%d") if timed else events.basket_number.cast("string")
+    made = events.user_id.cast("string") + "/" + part
     basket = ibis.coalesce(events.basket_id.cast("string"), made) if given else made
+    if not timed:
+        return events.mutate(basket_id=basket), "The log numbers the baskets of each user; it knows no times."
     which = "Some events have no basket_id" if given else "The log has no basket_id"
     return events.mutate(basket_id=basket), f"{which}, so a basket is what a user did on one UTC day."
 
 
-def _span_days(events: pd.DataFrame) -> float:
-    """Days from the first event to the last; events are sorted by time."""
+def span_days(events: pd.DataFrame) -> float | None:
+    """Days from the first event to the last, in events sorted by time; None where the log has no times.
+
+    Examples
+    --------
+    >>> span_days(pd.DataFrame({"timestamp": pd.to_datetime(["2017-01-01 00:00", "2017-01-02 12:00"])}))
+    1.5
+    """
+    if "timestamp" not in events:
+        return None
     times = events["timestamp"]
     return float((times.iloc[-1] - times.iloc[0]) / pd.Timedelta(days=1))
 
@@ -176,124 +260,6 @@ def _quality(rows: int, removed: Sequence[Removed]) -> pd.DataFrame:
     left = rows + table["rows_removed"].sum() - table["rows_removed"].cumsum()
     table = table.assign(rows_left=left, rows_before=left + table["rows_removed"])
     return table[["step", "rows_before", "rows_removed", "rows_left", "why"]]
-
-
-def support(
-    clean: CleanLog, horizon_days: int = 28, period_days: int = 91, min_baskets: int = 25
-) -> dict[str, Support]:
-    """What the log can support, and why, in sentences that a reader can be shown.
-
-    Parameters
-    ----------
-    clean
-        From `clean`.
-    horizon_days
-        Days that a recommendation looks ahead. `validation` needs three such periods, whole: one of history,
-        one to tune on and one to test on. `months` needs four, with users active in each.
-    period_days
-        Length of a quarter in days. `quarters` needs three and a half: the fourth takes the rest of the log
-        (quarter = min(day // period_days, 3)), and with less than half of it there is little to forecast. As
-        in `months`, enough users have to be active in each.
-    min_baskets
-        Baskets of a user who can play a new one and has later baskets to foretell.
-
-    Returns
-    -------
-    dict
-        For categories, baskets, demographics, validation, profiles, months, quarters and new_users:
-        `supported` and `why`.
-
-    Examples
-    --------
-    >>> from interest_lib import datasets, engine
-    >>> log = clean(datasets.load(engine.connect()), max_users=100)
-    >>> support(log, min_baskets=200)["new_users"]
-    {'supported': False, 'why': '2 users have 200 baskets or more, and 40 are needed.'}
-    """
-    span_days = _span_days(clean.events)
-    origins = len(rolling_origins(clean.events, horizon_days, 2))
-    profiles, monthly, quarterly = _regular_users(clean, horizon_days, period_days)
-    categories = clean.items["category"].nunique()
-    attributes = [
-        name for name in clean.users.columns if name != "user_id" and clean.users[name].nunique() > 1
-    ]
-    baskets, users = clean.events["basket_id"].nunique(), clean.events["user_id"].nunique()
-    regulars = int((clean.events.groupby("user_id")["basket_id"].nunique() >= min_baskets).sum())
-    spans = f"The log spans {span_days:.1f} days"
-    return {
-        "categories": _told(
-            categories > 1,
-            f"The items of the log fall into {categories} categories.",
-            "The log names one category only." if categories else "The log names no categories.",
-        ),
-        "baskets": _told(
-            baskets > users,
-            clean.baskets or f"The log names {baskets} baskets.",
-            "No user of the log comes back for a second basket.",
-        ),
-        "demographics": _told(
-            bool(attributes),
-            f"The log tells users apart by {', '.join(attributes)}.",
-            "The log has no attributes that tell users apart.",
-        ),
-        "validation": _told(
-            origins == 2,
-            f"{spans}, enough to tune on one period of {horizon_days} days and test on the next.",
-            f"{spans}, and history, tuning and test need at least {3 * horizon_days} days.",
-        ),
-        "profiles": _told(
-            profiles >= MIN_USERS,
-            f"{profiles} users have 50 or more events with a category.",
-            f"{profiles} users have 50 or more events with a category, and {MIN_USERS} are needed.",
-        ),
-        "months": _told(
-            span_days >= 4 * horizon_days + 1 and monthly >= MIN_USERS,
-            f"{monthly} users are active in each of the last four periods of {horizon_days} days.",
-            f"{spans}, and {monthly} users are active in each of four periods of {horizon_days} days; "
-            f"{MIN_USERS} are needed.",
-        ),
-        "quarters": _told(
-            span_days >= 3.5 * period_days and quarterly >= MIN_USERS,
-            f"{quarterly} users are active in each of four periods of {period_days} days.",
-            f"{spans}, and {quarterly} users are active in each of four periods of {period_days} days; "
-            f"{3.5 * period_days:g} days and {MIN_USERS} such users are needed.",
-        ),
-        "new_users": _told(
-            regulars >= MIN_USERS,
-            f"{regulars} users have {min_baskets} baskets or more, enough to treat some of them as new.",
-            f"{regulars} users have {min_baskets} baskets or more, and {MIN_USERS} are needed.",
-        ),
-    }
-
-
-def _regular_users(clean: CleanLog, month_days: int, quarter_days: int) -> tuple[int, int, int]:
-    """Users with 50 categorised events; active in each of the last four months; active in all quarters.
-
-    Active means 5 categories in baskets in every period, and 20 in the last quarter, which is forecast.
-    """
-    named = clean.items.loc[clean.items["category"].notna(), ["item_id", "category"]]
-    events = clean.events.merge(named, on="item_id")
-    if events.empty:
-        return 0, 0, 0
-    end = clean.events["timestamp"].max().normalize()
-    start = end - pd.Timedelta(days=4 * month_days)
-    recent = events[events["timestamp"].between(start, end, inclusive="left")]
-    return (
-        int((events.groupby("user_id").size() >= MIN_EVENTS).sum()),
-        _active_in_all(recent, quarters(recent["timestamp"], month_days, start=start), [5, 5, 5, 5]),
-        _active_in_all(events, quarters(events["timestamp"], quarter_days), [5, 5, 5, 20]),
-    )
-
-
-def _active_in_all(events: pd.DataFrame, period: Ints, minimum: Sequence[int]) -> int:
-    """Users with that many different (basket, category) pairs in every period."""
-    pairs = events[["user_id", "basket_id", "category"]].assign(period=period).drop_duplicates()
-    activity = pairs.groupby(["user_id", "period"]).size().unstack(fill_value=0)
-    return int((activity.reindex(columns=range(len(minimum)), fill_value=0) >= minimum).all(axis=1).sum())
-
-
-def _told(supported: bool, yes: str, no: str) -> Support:
-    return {"supported": bool(supported), "why": yes if supported else no}
 
 
 def data_sha256(clean: CleanLog) -> str:

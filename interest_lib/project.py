@@ -11,7 +11,13 @@ import yaml
 from interest_lib.layout import Parameter, notebook_parameters
 from interest_lib.schema import InputError
 
-SET_BY_RUNNER = {"run": "--profile, --dataset or --data", "out": "--out"}
+EVERY_NOTEBOOK = ("run", "out")  # parameters that each of them needs
+SET_BY_RUNNER = {
+    "run": "--profile, --dataset or --data",
+    "out": "--out",
+    "engine": "--engine",
+    "spark_master": "--spark-master",
+}
 
 
 class Project:
@@ -77,7 +83,7 @@ class Project:
         """The declared parameters of every notebook."""
         found = {name: notebook_parameters(self.notebook(name)) for name in self.inputs}
         for name, parameters in found.items():
-            for needed in SET_BY_RUNNER:
+            for needed in EVERY_NOTEBOOK:
                 if needed not in parameters:
                     raise InputError(
                         f"{name}.ipynb has no parameter '{needed}: str'; every notebook needs it"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from interest_lib.split import Floats, Ints
+from interest_lib.history import Floats, Ints
 
 
 def top_k(scores: Floats, k: int) -> tuple[Ints, Floats]:
@@ -48,14 +48,66 @@ def top_k(scores: Floats, k: int) -> tuple[Ints, Floats]:
     return columns, np.take_along_axis(scores, columns, axis=1)
 
 
-def ranked_lists(user_ids: pd.Index, scores: Floats, item_ids: pd.Index, k: int = 10) -> pd.DataFrame:
+def top_k_sparse(scores: sp.csr_matrix, k: int) -> tuple[Ints, Floats]:
+    """The same as `top_k` for scores that are positive in a few places and zero everywhere else.
+
+    Parameters
+    ----------
+    scores : scipy.sparse.csr_matrix of float, shape (n_rows, n_columns)
+        No negative entries.
+    k : int
+        Length of the list, at most `n_columns` is returned.
+
+    Returns
+    -------
+    columns : ndarray of int, shape (n_rows, min(k, n_columns))
+    values : ndarray of float, same shape
+
+    Examples
+    --------
+    >>> columns, values = top_k_sparse(sp.csr_matrix([[0.0, 0.0, 3.0, 0.0]]), k=3)
+    >>> columns, values
+    (array([[2, 0, 1]]), array([[3., 0., 0.]]))
+    """
+    n_rows, n_columns = scores.shape
+    k = min(k, n_columns)
+    rows = np.repeat(np.arange(n_rows), np.diff(scores.indptr))
+    best_first = np.lexsort((scores.indices, -scores.data.astype(np.float32), rows))
+    place = np.arange(len(rows)) - scores.indptr[rows]  # the sort keeps the rows where they are
+    listed = (place < k) & (scores.data[best_first] > 0)
+    own = best_first[listed]
+    columns = np.full((n_rows, k), -1, dtype=np.int64)
+    values = np.zeros((n_rows, k))
+    columns[rows[listed], place[listed]] = scores.indices[own]
+    values[rows[listed], place[listed]] = scores.data[own]
+    short = np.flatnonzero(columns[:, -1] < 0)
+    columns[short] = _filled_up(columns[short], n_columns)
+    return columns, values
+
+
+def _filled_up(columns: Ints, n_columns: int) -> Ints:
+    """The free places, marked -1 at the end of a row, get the lowest columns that the row does not have."""
+    k = columns.shape[1]
+    lowest = min(2 * k, n_columns)  # of so many at least k are free
+    taken = np.zeros((len(columns), lowest + 1), dtype=bool)
+    within = np.where((columns >= 0) & (columns < lowest), columns, lowest)
+    np.put_along_axis(taken, within, True, axis=1)
+    free = np.argsort(taken[:, :lowest], axis=1, kind="stable")
+    n_listed = (columns >= 0).sum(axis=1, keepdims=True)
+    next_free = np.take_along_axis(free, np.clip(np.arange(k) - n_listed, 0, lowest - 1), axis=1)
+    return np.where(columns >= 0, columns, next_free)
+
+
+def ranked_lists(
+    user_ids: pd.Index, scores: Floats | sp.csr_matrix, item_ids: pd.Index, k: int = 10
+) -> pd.DataFrame:
     """The `k` best items of every user as a long table.
 
     Parameters
     ----------
     user_ids : pandas.Index, length n_users
-    scores : ndarray of float, shape (n_users, n_items)
-        ``-inf`` hides an item.
+    scores : ndarray or scipy.sparse.csr_matrix of float, shape (n_users, n_items)
+        ``-inf`` hides an item; sparse ones are not negative.
     item_ids : pandas.Index, length n_items
         In tie order: among equal scores the earlier item wins.
     k : int
@@ -72,7 +124,7 @@ def ranked_lists(user_ids: pd.Index, scores: Floats, item_ids: pd.Index, k: int 
     >>> ranked_lists(pd.Index([7]), scores, pd.Index(["a", "b", "c"])).values.tolist()
     [[7, 'b', 1, 2.0], [7, 'a', 2, 0.0]]
     """
-    columns, values = top_k(scores, k)
+    columns, values = top_k_sparse(scores, k) if sp.issparse(scores) else top_k(scores, k)
     shown = np.isfinite(values)
     return pd.DataFrame(
         {
@@ -95,3 +147,35 @@ def keep_nearest(similarity: Floats, n_neighbours: int) -> sp.csr_matrix:
     columns, values = top_k(similarity, n_neighbours)
     starts = np.arange(len(similarity) + 1) * columns.shape[1]
     return sp.csr_matrix((values.ravel(), columns.ravel(), starts), shape=similarity.shape)
+
+
+def nearest_others(profiles: sp.csr_matrix, n_neighbours: int, batch_users: int = 1024) -> sp.csr_matrix:
+    """Similarities of every row to the rows most like it, its own left out.
+
+    Parameters
+    ----------
+    profiles : scipy.sparse.csr_matrix of float, shape (n_users, n_columns)
+        Rows of length one, so that their product is the cosine.
+    n_neighbours : int
+        How many are kept.
+    batch_users : int
+        Dense similarities exist for that many users at a time.
+
+    Returns
+    -------
+    scipy.sparse.csr_matrix of float, shape (n_users, n_users)
+
+    Examples
+    --------
+    >>> nearest_others(sp.csr_matrix([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]), 1).toarray().round(1)
+    array([[0. , 0.6, 0. ],
+           [0. , 0. , 0.8],
+           [0. , 0.8, 0. ]])
+    """
+    parts = []
+    for start in range(0, profiles.shape[0], batch_users):
+        similarity = (profiles[start : start + batch_users] @ profiles.T).toarray()
+        rows = np.arange(len(similarity))
+        similarity[rows, start + rows] = 0.0
+        parts.append(keep_nearest(similarity, n_neighbours))
+    return sp.csr_matrix(sp.vstack(parts))

@@ -16,10 +16,11 @@ from sklearn.base import BaseEstimator
 from sklearn.preprocessing import normalize
 
 from interest_lib.decay import decayed_counts
+from interest_lib.history import Floats, History, Ints
 from interest_lib.mining import interest_formula
 from interest_lib.ranking import keep_nearest, ranked_lists
 from interest_lib.schema import InputError
-from interest_lib.split import Floats, Fold, History, Ints
+from interest_lib.split import Fold
 
 BATCH_USERS = 256  # dense scores exist for this many users at a time, never for all
 
@@ -28,7 +29,7 @@ class Recommender(Protocol):
     """What the study asks of a recommender; everything else is the model's own business."""
 
     def fit(self, history: History) -> Self:
-        """Learn from the events before ``history.origin``."""
+        """Learn from the events that the history holds."""
 
     def recommend(self, user_ids: Iterable[object], k: int = 10, exclude_seen: bool = False) -> pd.DataFrame:
         """Ranked lists: ``user_id``, ``item_id``, ``rank`` (1 is best), ``score``."""
@@ -51,7 +52,13 @@ class _ScoringRecommender(BaseEstimator):
         users = pd.Index(list(user_ids))
         history = self.history_
         rows = history.user_ids.get_indexer(users)
-        seen = decayed_counts(history) if exclude_seen else None
+        own_counts = self._sparse_scores()
+        if own_counts is not None and not exclude_seen:
+            # somebody unknown has an empty row
+            known = sp.csr_matrix(sp.diags((rows >= 0).astype(np.float64)))
+            scores = sp.csr_matrix(known @ own_counts[np.maximum(rows, 0)])
+            return ranked_lists(users, scores, history.item_ids, k)
+        seen = _had(history) if exclude_seen else None
         parts = []
         for start in range(0, len(rows), BATCH_USERS):
             batch = rows[start : start + BATCH_USERS]
@@ -71,6 +78,16 @@ class _ScoringRecommender(BaseEstimator):
     def _scores(self, rows: Ints) -> Floats:
         raise NotImplementedError
 
+    def _sparse_scores(self) -> sp.csr_matrix | None:
+        """Scores of all users, for a model that is positive in a few places and zero everywhere else."""
+        return None
+
+
+def _had(history: History) -> sp.csr_matrix:
+    """Ones where the user had the item, by a goal event: a product that was only looked at is still new."""
+    cells = (history.rows[history.is_goal], history.cols[history.is_goal])
+    return sp.csr_matrix((np.ones(len(cells[0])), cells), shape=history.shape)
+
 
 class RecentPopularity(_ScoringRecommender):
     """The items with the most distinct users in the recent window, the same list for everyone."""
@@ -87,18 +104,22 @@ class PersonalFrequency(_ScoringRecommender):
 
     Parameters
     ----------
-    half_life_days : float or None
-        Half-life of a purchase's weight; None counts every purchase fully.
+    half_life_days, half_life_baskets : float or None
+        Half-life of a purchase's weight, in one of the two units; None counts every purchase fully.
     """
 
-    def __init__(self, half_life_days: float | None = None) -> None:
+    def __init__(self, half_life_days: float | None = None, half_life_baskets: float | None = None) -> None:
         self.half_life_days = half_life_days
+        self.half_life_baskets = half_life_baskets
 
     def _learn(self, history: History) -> None:
-        self.interest_ = decayed_counts(history, self.half_life_days)
+        self.interest_ = decayed_counts(history, self.half_life_days, self.half_life_baskets)
 
     def _scores(self, rows: Ints) -> Floats:
         return self.interest_[rows].toarray()
+
+    def _sparse_scores(self) -> sp.csr_matrix:
+        return self.interest_
 
 
 class NearestUsers(_ScoringRecommender):
@@ -106,8 +127,8 @@ class NearestUsers(_ScoringRecommender):
 
     Parameters
     ----------
-    half_life_days : float or None
-        Half-life of a purchase's weight.
+    half_life_days, half_life_baskets : float or None
+        Half-life of a purchase's weight, in one of the two units.
     n_neighbours : int
         How many users to borrow from, by cosine similarity of decayed counts.
     own_weight : float in [0, 1]
@@ -119,14 +140,19 @@ class NearestUsers(_ScoringRecommender):
     """
 
     def __init__(
-        self, half_life_days: float | None = 90.0, n_neighbours: int = 100, own_weight: float = 0.8
+        self,
+        half_life_days: float | None = None,
+        n_neighbours: int = 100,
+        own_weight: float = 0.8,
+        half_life_baskets: float | None = None,
     ) -> None:
         self.half_life_days = half_life_days
+        self.half_life_baskets = half_life_baskets
         self.n_neighbours = n_neighbours
         self.own_weight = own_weight
 
     def _learn(self, history: History) -> None:
-        self.interest_ = decayed_counts(history, self.half_life_days)
+        self.interest_ = decayed_counts(history, self.half_life_days, self.half_life_baskets)
         self.unit_ = normalize(self.interest_)
 
     def _scores(self, rows: Ints) -> Floats:
@@ -143,8 +169,8 @@ class EASE(_ScoringRecommender):
     ----------
     ridge : float
         Strength of the L2 penalty.
-    half_life_days : float or None
-        Half-life of the purchases behind the input ``log(1 + decayed count)``.
+    half_life_days, half_life_baskets : float or None
+        Half-life of the purchases behind the input ``log(1 + decayed count)``, in one of the two units.
     n_items : int
         Only the items with most users enter; the others score zero (time grows with its cube).
 
@@ -154,14 +180,19 @@ class EASE(_ScoringRecommender):
     """
 
     def __init__(
-        self, ridge: float = 100.0, half_life_days: float | None = 90.0, n_items: int = 8000
+        self,
+        ridge: float = 100.0,
+        half_life_days: float | None = None,
+        n_items: int = 8000,
+        half_life_baskets: float | None = None,
     ) -> None:
         self.ridge = ridge
         self.half_life_days = half_life_days
+        self.half_life_baskets = half_life_baskets
         self.n_items = n_items
 
     def _learn(self, history: History) -> None:
-        counts = decayed_counts(history, self.half_life_days)
+        counts = decayed_counts(history, self.half_life_days, self.half_life_baskets)
         n_users = np.bincount(counts.indices, minlength=counts.shape[1])
         self.columns_ = np.sort(np.argsort(-n_users, kind="stable")[: self.n_items])
         self.input_ = sp.csr_matrix(counts[:, self.columns_].log1p())
@@ -203,8 +234,8 @@ class ALS(_ScoringRecommender):
         Confidence of an observation is ``1 + alpha * weight``.
     weights : {"ones", "counts"}
         What a pair of user and item weighs: one, or how often it occurs.
-    half_life_days : float or None
-        Half-life of an event in the counts; None counts every event fully.
+    half_life_days, half_life_baskets : float or None
+        Half-life of an event in the counts, in one of the two units; None counts every event fully.
     n_iterations : int
         Sweeps over users and items.
     random_state : int
@@ -224,6 +255,7 @@ class ALS(_ScoringRecommender):
         half_life_days: float | None = None,
         n_iterations: int = 15,
         random_state: int = 0,
+        half_life_baskets: float | None = None,
     ) -> None:
         self.n_factors = n_factors
         self.regularization = regularization
@@ -232,6 +264,7 @@ class ALS(_ScoringRecommender):
         self.half_life_days = half_life_days
         self.n_iterations = n_iterations
         self.random_state = random_state
+        self.half_life_baskets = half_life_baskets
 
     def _learn(self, history: History) -> None:
         # One thread and double precision: the same factors on any number of cores.
@@ -244,7 +277,7 @@ class ALS(_ScoringRecommender):
             num_threads=1,
             random_state=self.random_state,
         )
-        model.fit(_pair_weights(history, self.weights, self.half_life_days), show_progress=False)
+        model.fit(_pair_weights(history, self), show_progress=False)
         self.user_factors_, self.item_factors_ = model.user_factors, model.item_factors
 
     def _scores(self, rows: Ints) -> Floats:
@@ -265,8 +298,8 @@ class LightFMWarp(_ScoringRecommender):
         Start of the adagrad schedule.
     weights : {"ones", "counts"}
         What a pair of user and item weighs: one, or how often it occurs.
-    half_life_days : float or None
-        Half-life of an event in the counts; None counts every event fully.
+    half_life_days, half_life_baskets : float or None
+        Half-life of an event in the counts, in one of the two units; None counts every event fully.
     random_state : int
         Seed of start values and sampling.
 
@@ -283,6 +316,7 @@ class LightFMWarp(_ScoringRecommender):
         weights: str = "ones",
         half_life_days: float | None = None,
         random_state: int = 0,
+        half_life_baskets: float | None = None,
     ) -> None:
         self.n_factors = n_factors
         self.n_epochs = n_epochs
@@ -290,6 +324,7 @@ class LightFMWarp(_ScoringRecommender):
         self.weights = weights
         self.half_life_days = half_life_days
         self.random_state = random_state
+        self.half_life_baskets = half_life_baskets
 
     def _learn(self, history: History) -> None:
         model = LightFM(
@@ -298,7 +333,7 @@ class LightFMWarp(_ScoringRecommender):
             learning_rate=self.learning_rate,
             random_state=self.random_state,
         )
-        weights = _pair_weights(history, self.weights, self.half_life_days).astype(np.float32).tocoo()
+        weights = _pair_weights(history, self).astype(np.float32).tocoo()
         pairs = sp.coo_matrix((np.ones_like(weights.data), (weights.row, weights.col)), shape=weights.shape)
         # LightFM is deterministic with one thread only.
         model.fit(pairs, sample_weight=weights, epochs=self.n_epochs, num_threads=1)
@@ -311,14 +346,14 @@ class LightFMWarp(_ScoringRecommender):
         return scores
 
 
-def _pair_weights(history: History, weights: str, half_life_days: float | None) -> sp.csr_matrix:
+def _pair_weights(history: History, model: ALS | LightFMWarp) -> sp.csr_matrix:
     """One for every pair that occurs, or its decayed count."""
-    if weights not in ("ones", "counts"):
-        raise InputError(f"weights is '{weights}': give 'ones' or 'counts'.")
-    if weights == "ones" and half_life_days is not None:
-        raise InputError("weights 'ones' have no half-life: give weights 'counts' or half_life_days None.")
-    matrix = decayed_counts(history, half_life_days)
-    if weights == "ones":
+    if model.weights not in ("ones", "counts"):
+        raise InputError(f"weights is '{model.weights}': give 'ones' or 'counts'.")
+    if model.weights == "ones" and (model.half_life_days or model.half_life_baskets):
+        raise InputError("weights 'ones' have no half-life: give weights 'counts' or no half-life.")
+    matrix = decayed_counts(history, model.half_life_days, model.half_life_baskets)
+    if model.weights == "ones":
         matrix.data[:] = 1.0
     return matrix
 
@@ -355,7 +390,7 @@ def recommend_all(
         for name, model in models.items()
     )
     lists = pd.concat(parts, ignore_index=True)
-    lists.insert(1, "origin", f"{fold.origin:%Y-%m-%d}")
+    lists.insert(1, "origin", fold.label)
     return lists
 
 

@@ -10,6 +10,7 @@ EVENT_COLUMNS: Final[dict[str, str]] = {
     "timestamp": "time",
     "event": "event",
     "basket_id": "id",
+    "basket_number": "order",
     "quantity": "number",
     "value": "number",
     "query": "text",
@@ -18,7 +19,9 @@ EVENT_COLUMNS: Final[dict[str, str]] = {
 }
 """Columns of the events table in their order, one row per event.
 
-Ids are int64 or text, times UTC without a zone, numbers float64, events one of `EVENTS`.
+Ids are int64 or text, times UTC without a zone, numbers float64, events one of `EVENTS`. `basket_number` is
+int64: 1 for the first basket of the user, 2 for the next. A log that knows only the order of baskets has
+it in place of `timestamp`. Only a search may be without an item.
 """
 
 ITEM_COLUMNS: Final[dict[str, str]] = {
@@ -35,11 +38,24 @@ ITEM_COLUMNS: Final[dict[str, str]] = {
 USER_COLUMNS: Final[dict[str, str]] = {"user_id": "id"}
 """The one fixed column of the users table, one row per user; any further column is an attribute and text."""
 
-REQUIRED: Final = ("user_id", "item_id", "timestamp")
-"""Columns without which there is no event log."""
+REQUIRED: Final = ("user_id", "item_id")
+"""Columns without which there is no event log; `timestamp` or `basket_number` has to be there, too."""
 
 EVENTS: Final = ("view", "search", "cart", "purchase", "review", "return")
 """What an event can be."""
+
+GOALS: Final = ("purchase", "review", "cart", "view", "search")
+"""Kinds of events by how much they commit a user; what the study predicts is the first that a log has."""
+
+EVENT_WEIGHTS: Final = {
+    "view": 0.1,
+    "search": 0.1,
+    "cart": 0.3,
+    "purchase": 1.0,
+    "review": 1.0,
+    "return": -1.0,
+}
+"""How much an event says about interest, in purchases, before anything is learned from the log."""
 
 
 class InputError(ValueError):
@@ -71,7 +87,7 @@ def nearest(word: object, known: Iterable[str]) -> str:
     return f"choose one of {', '.join(names)}." if len(names) <= 20 else "check its spelling."
 
 
-def check_log(name: str, *, users: int, items: int, span_days: float, horizon_days: int) -> None:
+def check_log(name: str, *, users: int, items: int, span_days: float | None, horizon_days: int) -> None:
     """Refuse a log from which nothing can be learned.
 
     Parameters
@@ -81,7 +97,7 @@ def check_log(name: str, *, users: int, items: int, span_days: float, horizon_da
     users, items
         Number of distinct users and items.
     span_days
-        Days between the first and the last event.
+        Days between the first and the last event; None for a log without times.
     horizon_days
         Length of a period; a log needs one period of history and one to predict.
 
@@ -105,7 +121,7 @@ days; give a longer log or a smaller horizon_days.
                 f"{name}: column {column} holds {count} {noun} only; give a log of at least two {noun}s, "
                 f"or map {column} to another column."
             )
-    if span_days < 2 * horizon_days:
+    if span_days is not None and span_days < 2 * horizon_days:
         raise InputError(
             f"{name}: column timestamp spans {span_days:.1f} days, less than two periods of "
             f"{horizon_days} days; give a longer log or a smaller horizon_days."

@@ -1,4 +1,4 @@
-"""Cut the log in time: rolling origins, what was known before each, what happened after."""
+"""Cut the log in time, or in the order of baskets: what was known before a moment, what happened after."""
 
 from __future__ import annotations
 
@@ -6,53 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from interest_lib.history import (
+    History,
+    Ints,
+    baskets_after,
+    codes,
+    goal,
+    history_before,
+    history_but_baskets,
+    is_goal,
+)
 from interest_lib.schema import InputError
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-SECONDS_PER_DAY = 86_400
-
-
-@dataclass(frozen=True)
-class History:
-    """Events before one moment, coded as rows and columns of a users x items matrix.
-
-    Attributes
-    ----------
-    origin : pandas.Timestamp
-        The moment. Every event in here happened before it.
-    user_ids : pandas.Index
-        Users with at least one event, sorted; position = row code.
-    item_ids : pandas.Index
-        The vocabulary in *tie order*: recent popularity, highest first, then item id.
-        Position = column code, so among equal scores the lower column wins.
-    popularity : ndarray of float, shape (n_items,)
-        Distinct users of each item in the recent window.
-    rows, cols : ndarray of int, shape (n_events,)
-        Codes of the events' users and items, in the order of time.
-    age_days : ndarray of float, shape (n_events,)
-        Fractional days from each event to the origin.
-    last_timestamp : pandas.Timestamp
-        The newest event that a model fitted on this history can have seen.
-    """
-
-    origin: pd.Timestamp
-    user_ids: pd.Index
-    item_ids: pd.Index
-    popularity: Floats
-    rows: Ints
-    cols: Ints
-    age_days: Floats
-    last_timestamp: pd.Timestamp
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Number of users, number of items."""
-        return len(self.user_ids), len(self.item_ids)
 
 
 @dataclass(frozen=True)
@@ -75,25 +41,14 @@ class Fold:
     n_targets_dropped: int
 
     @property
-    def origin(self) -> pd.Timestamp:
-        """The moment that separates history from targets."""
-        return self.history.origin
+    def label(self) -> str:
+        """Name of the moment that separates history from targets."""
+        return self.history.label
 
     @property
     def user_ids(self) -> pd.Index:
         """Users with at least one target, sorted."""
         return pd.Index(np.sort(self.targets["user_id"].unique()), name="user_id")
-
-
-def codes(index: pd.Index, values: pd.Series) -> Ints:
-    """Position of each value in `index`, -1 where it is not there.
-
-    Examples
-    --------
-    >>> codes(pd.Index(["a", "b"]), pd.Series(["b", "c"]))
-    array([ 1, -1])
-    """
-    return index.get_indexer(pd.Index(values)).astype(np.int64)
 
 
 def rolling_origins(events: pd.DataFrame, horizon_days: int, n_origins: int) -> list[pd.Timestamp]:
@@ -140,76 +95,13 @@ def rolling_origins(events: pd.DataFrame, horizon_days: int, n_origins: int) -> 
     return origins
 
 
-def history_before(
-    events: pd.DataFrame,
-    origin: pd.Timestamp,
-    min_users_per_item: int = 5,
-    popularity_days: int = 28,
-) -> History:
-    """Code what is known before `origin`.
-
-    Parameters
-    ----------
-    events : pandas.DataFrame
-        ``user_id``, ``item_id``, ``timestamp``, in the order of time; rows from the origin on are ignored.
-    origin : pandas.Timestamp
-        The moment of prediction.
-    min_users_per_item : int
-        An item enters the vocabulary when this many distinct users had it before the origin.
-    popularity_days : int
-        Length of the window before the origin in which recent popularity is counted.
-
-    Returns
-    -------
-    History
-
-    Raises
-    ------
-    InputError
-        When no item has enough users.
-
-    Examples
-    --------
-    >>> log = pd.DataFrame({
-    ...     "user_id": [1, 2, 1, 2], "item_id": ["a", "a", "b", "c"],
-    ...     "timestamp": pd.to_datetime(["2017-01-01", "2017-01-02", "2017-01-03", "2017-02-01"])})
-    >>> h = history_before(log, pd.Timestamp("2017-01-05"), min_users_per_item=1)
-    >>> list(h.item_ids), h.age_days.tolist()
-    (['a', 'b'], [4.0, 3.0, 2.0])
-    """
-    known = events[events["timestamp"] < origin]
-    n_users = known.groupby("item_id")["user_id"].nunique()
-    vocabulary = n_users.index[n_users >= min_users_per_item]
-    if vocabulary.empty:
-        raise InputError(
-            f"No item has {min_users_per_item} or more users before {origin:%Y-%m-%d}: "
-            "give a larger log or a smaller min_users_per_item."
-        )
-    recent = known[known["timestamp"] >= origin - pd.Timedelta(days=popularity_days)]
-    popularity = recent.groupby("item_id")["user_id"].nunique().reindex(vocabulary, fill_value=0)
-    # groupby has sorted by item id, so a stable sort by popularity alone leaves ids as the last tie-breaker
-    popularity = popularity.sort_values(ascending=False, kind="stable")
-    kept = known[known["item_id"].isin(vocabulary)]
-    user_ids = pd.Index(np.sort(known["user_id"].unique()), name="user_id")
-    return History(
-        origin=origin,
-        user_ids=user_ids,
-        item_ids=pd.Index(popularity.index, name="item_id"),
-        popularity=np.asarray(popularity, np.float64),
-        rows=codes(user_ids, kept["user_id"]),
-        cols=codes(popularity.index, kept["item_id"]),
-        age_days=((origin - kept["timestamp"]).dt.total_seconds() / SECONDS_PER_DAY).to_numpy(np.float64),
-        last_timestamp=known["timestamp"].max(),
-    )
-
-
 def fold_at(events: pd.DataFrame, origin: pd.Timestamp, horizon_days: int = 28, **vocabulary: int) -> Fold:
     """History before `origin` and the distinct items of every user in the `horizon_days` from it.
 
     Parameters
     ----------
     events : pandas.DataFrame
-        ``user_id``, ``item_id``, ``timestamp``, in the order of time.
+        As for `history_before`. Targets are its goal events.
     origin : pandas.Timestamp
         The moment of prediction.
     horizon_days : int
@@ -233,12 +125,68 @@ def fold_at(events: pd.DataFrame, origin: pd.Timestamp, horizon_days: int = 28, 
     history = history_before(events, origin, **vocabulary)
     end = origin + pd.Timedelta(days=horizon_days)
     window = events[(events["timestamp"] >= origin) & (events["timestamp"] < end)]
-    pairs = window[["user_id", "item_id"]].drop_duplicates().sort_values(["user_id", "item_id"])
+    return _with_targets(history, window, goal(events[events["timestamp"] < origin]))
+
+
+def folds(
+    events: pd.DataFrame, horizon_days: int = 28, n_folds: int = 2, min_users_per_item: int = 5
+) -> list[Fold]:
+    """The folds on which the study judges, newest first: the first is the test, the others choose.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        As for `history_before`. Without times, the last basket of every user is the test, the one
+        before it the validation, and so on.
+    horizon_days : int
+        Length of the target window in a log with times.
+    n_folds : int
+        How many are wanted; fewer come back when the log is too short for them.
+    min_users_per_item : int
+        As for `history_before`.
+
+    Returns
+    -------
+    list of Fold
+
+    Raises
+    ------
+    InputError
+        When not even one fits.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user_id": [1, 1, 1], "item_id": ["a", "a", "a"], "basket_number": [1, 2, 3]})
+    >>> [(f.label, f.targets["novel"].tolist()) for f in folds(log, n_folds=3, min_users_per_item=1)]
+    [('last_basket', [False]), ('last_basket_but_1', [False])]
+    """
+    if "timestamp" in events:
+        origins = rolling_origins(events, horizon_days, n_folds)
+        return [fold_at(events, o, horizon_days, min_users_per_item=min_users_per_item) for o in origins]
+    baskets = events.groupby("user_id")["basket_number"].max()
+    # A fold needs users who have a basket to learn from beside the one to foretell.
+    n_hidden = [n for n in range(1, n_folds + 1) if (baskets > n).any()]
+    if not n_hidden:
+        raise InputError("No user has two baskets: give a log in which users come back.")
+    return [_fold_but_baskets(events, n, min_users_per_item) for n in n_hidden]
+
+
+def _fold_but_baskets(events: pd.DataFrame, n_hidden: int, min_users_per_item: int) -> Fold:
+    history = history_but_baskets(events, n_hidden, min_users_per_item)
+    after = baskets_after(events)
+    return _with_targets(history, events[after == n_hidden - 1], goal(events[after >= n_hidden]))
+
+
+def _with_targets(history: History, window: pd.DataFrame, kind: str) -> Fold:
+    """The distinct items of every user among the goal events of a window."""
+    pairs = window.loc[is_goal(window, kind), ["user_id", "item_id"]].drop_duplicates()
+    pairs = pairs.sort_values(["user_id", "item_id"])
     targets = pairs[pairs["item_id"].isin(history.item_ids)].reset_index(drop=True)
     width = len(history.item_ids)
     rows = codes(history.user_ids, targets["user_id"])
     keys = rows * width + codes(history.item_ids, targets["item_id"])
-    targets["novel"] = (rows < 0) | ~np.isin(keys, history.rows * width + history.cols)
+    had = history.rows[history.is_goal] * width + history.cols[history.is_goal]
+    targets["novel"] = (rows < 0) | ~np.isin(keys, had)
     return Fold(history, targets, n_targets_dropped=len(pairs) - len(targets))
 
 

@@ -22,6 +22,7 @@ examples:
   python -m interest_lib run                                  everything on all data, as `make reports` does
   python -m interest_lib run --profile tutorial --out try     the small version, into the folder try
   python -m interest_lib run --data my.csv --mapping my.yml   your own log
+  python -m interest_lib run --dataset marketplace            a synthetic log with known truth
   python -m interest_lib run --from 03 --set 03.half_life_days=90
 """
 
@@ -137,6 +138,8 @@ def _request(options: argparse.Namespace) -> Request:
         only=tuple(options.only),
         out=options.out,
         force=options.force,
+        engine=options.engine,
+        spark_master=options.spark_master,
     )
 
 
@@ -161,11 +164,18 @@ def _parser() -> argparse.ArgumentParser:
         "--profile", default="full", metavar="NAME", help="from study.yml: tutorial or full (default)"
     )
     log = run.add_mutually_exclusive_group()
-    log.add_argument("--dataset", metavar="NAME", help="a dataset that the library knows")
-    log.add_argument("--data", type=Path, metavar="FILE", help="your own log, CSV or Parquet")
-    run.add_argument(
-        "--mapping", type=Path, metavar="FILE", help="YAML that tells the column names of --data"
+    log.add_argument("--dataset", metavar="NAME", help="a dataset that the library knows: docs/datasets.md")
+    log.add_argument(
+        "--data", type=Path, metavar="PATH", help="your own log: a file, a folder or a glob, docs/own_log.md"
     )
+    run.add_argument(
+        "--mapping",
+        type=Path,
+        metavar="FILE",
+        help="YAML that tells how to read the log, and where it lies if --data does not",
+    )
+    run.add_argument("--engine", choices=["duckdb", "spark"], help="what cleans and counts (default: duckdb)")
+    run.add_argument("--spark-master", metavar="URL", help="where Spark runs (default: local[*])")
     run.add_argument("--from", dest="first", metavar="NN", help="leave out the notebooks before this one")
     run.add_argument(
         "--only", action="append", default=[], metavar="NN", help="this notebook alone; repeatable"

@@ -1,85 +1,80 @@
-"""A file's columns in the types of the contract, after every value has been checked."""
+"""A table of the log in the types of the contract, after every value has been checked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
 
 import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
-from interest_lib.files import Source, open_source
-from interest_lib.mapping import TablePart
-from interest_lib.schema import EVENTS, InputError, nearest
+from interest_lib.mapping import Column, TablePart
+from interest_lib.paths import plain, shown
+from interest_lib.rules import LeftOut, Rules, check_rows, counted, notes
+from interest_lib.schema import InputError, nearest
+from interest_lib.sources import Source, open_source
 
-_DAY = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"
-_CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
-_ZONE = r"(Z|UTC|[+-]\d{2}(:?\d{2})?)"
-# DuckDB alone would also take "epoch", "infinity", "nan" and "1_000" for a time or a number.
-_TIME = rf"^{_DAY}([ T]{_CLOCK} ?{_ZONE}?)?$"
-_TIME_WITH_ZONE = rf"^{_DAY}[ T]{_CLOCK} ?{_ZONE}$"
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_WHOLE = r"^(0|-?[1-9]\d{0,18})$"
+POSITION: Final = "row position"
+"""Column with the number of the row, where a mapping keeps the first or the last of several."""
 
-_WANTED = {
-    "time": "write it like 2017-12-04 18:30:00.",
-    "number": "write it like 1234.5, without units or thousands separators.",
-}
-
-
-@ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp(6)"), "timestamp('UTC', 6)"))
-def _at_zone(zone, time):  # type: ignore[no-untyped-def]
-    """Read a time without zone on the clock of a zone."""
+_NOTES: Final = ("decimals for ids", "words for ids", "summer time")
+_REPEATS: Final = "the row repeats another one in every column of the file"
 
 
 @dataclass(frozen=True)
 class FileTable:
-    """A file whose every row has been checked.
+    """A table whose every row has been checked.
 
     Attributes
     ----------
     source
-        The file, without rows that repeat another one in every column.
+        The files.
     columns
-        The file's column for each of our names.
+        The column for each of our names, those of joined files among them.
     kinds
-        id, time, number or text for each of our names.
+        id, time, order, number, event or text for each of our names.
+    values
+        A column for each of our names: times in UTC, all else as text; and `POSITION` where the mapping keeps
+        the first or last row.
     whole
         For each id column: whether all of its values are whole numbers, written plainly, that int64 can hold.
-    duplicates
-        How many rows of the file repeat another one in every column.
+    decimals
+        For each id column: how many values are numbers written with a point or an exponent.
+    left_out
+        What was left out, rule by rule.
+    event
+        What every row is, as far as the mapping says.
     """
 
     source: Source
-    columns: dict[str, str]
+    columns: dict[str, Column]
     kinds: Mapping[str, str]
+    values: ir.Table
     whole: dict[str, bool]
-    duplicates: int
+    decimals: dict[str, int]
+    left_out: tuple[LeftOut, ...]
+    event: str = ""
 
-    def typed(self, whole: Mapping[str, bool], zone: str = "UTC") -> ir.Table:
+    def typed(self, whole: Mapping[str, bool]) -> ir.Table:
         """The columns by our names and in our types.
 
         Parameters
         ----------
         whole
             Id columns that become int64; the others become text.
-        zone
-            Zone of times that carry none.
         """
-        values: dict[str, ir.Value] = {}
-        for name, theirs in self.columns.items():
-            text, kind = self.source.text(theirs), self.kinds.get(name, "text")
-            if kind == "time":
-                local = _at_zone(zone, text.try_cast("timestamp(6)"))
-                values[name] = (
-                    text.re_search(_TIME_WITH_ZONE).ifelse(_moment(text), local).cast("timestamp(6)")
-                )
-            elif kind == "number":
-                values[name] = text.try_cast("float64")
-            elif kind == "id" and whole[name]:
-                values[name] = text.try_cast("int64")
-            else:
-                values[name] = text.lower() if kind == "event" else text
-        return self.source.table.select(**values)
+        typed: dict[str, ir.Value] = {}
+        for name in [*(name for name in self.kinds if name in self.columns), *self.columns]:
+            value, kind = self.values[name], self.kinds.get(name, "text")
+            if kind == "number":
+                value = value.try_cast("float64")
+            elif kind == "order" or (kind == "id" and whole[name]):
+                value = value.try_cast("int64")
+            typed[name] = value
+        if POSITION in self.values.columns:
+            typed[POSITION] = self.values[POSITION]
+        return self.values.select(**typed)
 
 
 def read_table(
@@ -89,24 +84,30 @@ def read_table(
     kinds: Mapping[str, str],
     *,
     required: tuple[str, ...],
+    zone: str = "UTC",
     more: bool = False,
+    once: bool = False,
 ) -> FileTable:
-    """Open a file, find our columns in it, and check every row.
+    """Open a table's files, find our columns in them, check every row, and join what belongs to it.
 
     Parameters
     ----------
     con
         Connection from `engine.connect`.
     part
-        The file and its column for each of our names.
+        The files and their column for each of our names.
     label
         What messages call the mapping that `part` stands in; empty without one.
     kinds
-        id, time, number, event or text for each of our names that may occur.
+        id, time, order, number, event or text for each of our names that may occur.
     required
-        Our names that have to be there and filled in every row.
+        Our names that have to be there and filled in every row; `basket_number` also does for `timestamp`.
+    zone
+        Zone of times that carry none.
     more
         Take further columns as text, under their own names or those that the mapping gives them.
+    once
+        Leave out rows that repeat another one in every column.
 
     Returns
     -------
@@ -115,30 +116,60 @@ def read_table(
     Raises
     ------
     InputError
-        The file cannot be read, lacks a column, has no rows, or has an unusable value (the first is named).
+        A file cannot be read, lacks a column, has no rows, or has an unusable value (the first is named).
     """
-    source = open_source(con, part.data)
+    return _read(con, part, label, kinds, required, zone, more, once, key="")
+
+
+def _read(
+    con: Backend,
+    part: TablePart,
+    label: str,
+    kinds: Mapping[str, str],
+    required: tuple[str, ...],
+    zone: str,
+    more: bool,
+    once: bool,
+    key: str,
+) -> FileTable:
+    """As `read_table`; with a key, the table is one to join, and keeps that column as `key`."""
+    assert part.data is not None
+    source = open_source(con, part.data, part.format)
     columns = _choose(source, part, label, kinds, required=required, more=more)
-    bad = {
-        name: _bad(source.text(theirs), kinds.get(name, "text"), name in required)
-        for name, theirs in columns.items()
-    }
-    ids = {name: source.text(columns[name]) for name in columns if kinds.get(name) == "id"}
-    totals = source.table.agg(
-        rows=ibis._.count(),
-        **{f"bad_{name}": condition.sum().fill_null(0) for name, condition in bad.items()},
-        **{f"whole_{name}": _whole(text).all() for name, text in ids.items()},
+    keys = tuple(dict.fromkeys([*([key] if key else []), *(join.key for join in part.joins)]))
+    for name in (*part.where, *keys):
+        if not source.has(name):
+            hint = nearest(plain(name), map(plain, source.names))
+            raise InputError(f"{label}: column {plain(name)} is not in {source.path}; {hint}")
+    joined = {name for join in part.joins for name in join.part.columns or {}}
+    event = part.event or ("?" if "event" in joined else "")
+    rules = Rules(part, columns, kinds, required, zone, event, keys, bool(key))
+    found = check_rows(source, rules)
+    left_out = counted(rules, found)
+    if once:
+        distinct = source.once()
+        left = rules.prepared(distinct).agg(rows=ibis._.kept.sum().fill_null(0))
+        duplicates = found["kept"] - source.collect(left)[0]["rows"]
+        left_out.append(LeftOut("exact duplicates", duplicates, _REPEATS))
+        kept = rules.prepared(distinct if duplicates else source)
+    else:
+        kept = rules.prepared(source, numbered=bool(part.keep))
+    values = kept.filter(kept.kept).select(
+        **{name: kept[rules.result(name)] for name in columns},
+        **{f"key {i}": kept[f"key {i}"] for i in range(len(keys))},
+        **({POSITION: kept.position} if part.keep else {}),
     )
-    found = source.collect(totals)[0]
-    if not found["rows"]:
-        raise InputError(f"{source.path}: there are no rows in it; give a file with rows below the header.")
-    if any(found[f"bad_{name}"] for name in bad):
-        raise _first_problem(source, columns, kinds, bad)
-    once = source.table.distinct()
-    duplicates = found["rows"] - source.collect(once.agg(rows=ibis._.count()))[0]["rows"]
-    source = replace(source, table=once) if duplicates else source
-    whole = {name: bool(found[f"whole_{name}"]) for name in ids}
-    return FileTable(source, columns, kinds, whole, duplicates)
+    table = FileTable(
+        source,
+        columns,
+        kinds,
+        values,
+        {name: bool(found[f"whole {name}"]) for name in columns if kinds.get(name) == "id"},
+        {name: int(found[f"decimal {name}"]) for name in columns if kinds.get(name) == "id"},
+        (*left_out, *notes(source, rules, found)),
+        part.event,
+    )
+    return _join_all(con, table, part, label, required, zone, keys) if part.joins else table
 
 
 def _choose(
@@ -149,72 +180,177 @@ def _choose(
     *,
     required: tuple[str, ...],
     more: bool,
-) -> dict[str, str]:
-    """The file's column for each of our names that it has."""
+) -> dict[str, Column]:
+    """The file's column for each of our names."""
     columns = part.columns
     if columns is None:
-        columns = {name: name for name in source.names if name and (more or name in kinds)}
+        columns = {name: Column(name) for name in source.names if name and (more or name in kinds)}
     for ours, theirs in columns.items():
-        if theirs not in source.names:
-            hint = nearest(theirs, source.names)
-            raise InputError(f"{label}: column {theirs} (for {ours}) is not in {source.path}; {hint}")
+        if not source.has(theirs.name):
+            hint = nearest(theirs.name, map(plain, source.names))
+            raise InputError(
+                f"{label}: column {plain(theirs.name)} (for {plain(ours)}) is not in {source.path}; {hint}"
+            )
+    joined = {name for join in part.joins for name in join.part.columns or {}}
     for name in required:
-        if name not in columns and part.columns is None:
-            there = ", ".join(source.names[:8]) + (", ..." if len(source.names) > 8 else "")
+        if (
+            name in columns
+            or name in joined
+            or (name == "timestamp" and "basket_number" in {*columns, *joined})
+        ):
+            continue
+        if part.columns is None:
+            there = ", ".join(map(plain, source.names[:8])) + (", ..." if len(source.names) > 8 else "")
             raise InputError(
                 f"{source.path}: column {name} is missing among {there}; rename one or give a mapping file."
             )
-        if name not in columns:
+        raise InputError(f"{label}: columns lacks {name}; name the column of {source.path} that holds it.")
+    for one, other in pairwise(sorted(columns, key=str.lower)):
+        if one.lower() == other.lower():
             raise InputError(
-                f"{label}: columns lacks {name}; name the column of {source.path} that holds it."
-            )
-    for name in columns:
-        if [other.lower() for other in columns].count(name.lower()) > 1:
-            raise InputError(
-                f"{label or source.path}: column {name} differs from another by case only; rename one."
+                f"{label or source.path}: column {plain(one)} differs from another by case only; rename one."
             )
     return columns
 
 
-def _bad(text: ir.StringValue, kind: str, required: bool) -> ir.BooleanValue:
-    """Whether a value cannot be used."""
-    required = required or kind == "event"
-    usable: ir.BooleanValue = ibis.literal(True)
-    if kind == "time":
-        usable = text.re_search(_TIME) & _moment(text).notnull()
-    elif kind == "number":
-        usable = text.re_search(_NUMBER) & ~text.try_cast("float64").isinf()
-    elif kind == "event":
-        usable = text.lower().isin(list(EVENTS))
-    return text.isnull().ifelse(required, ~usable.fill_null(False))
-
-
-def _moment(text: ir.StringValue) -> ir.TimestampValue:
-    """A time by the zone that it carries, or UTC."""
-    return text.re_replace(" ?(Z|UTC)$", "Z").re_replace(" ([+-])", r"\1").try_cast("timestamp('UTC', 6)")
-
-
-def _whole(text: ir.StringValue) -> ir.BooleanValue:
-    return text.isnull() | (text.re_search(_WHOLE) & text.try_cast("int64").notnull())
-
-
-def _first_problem(
-    source: Source, columns: Mapping[str, str], kinds: Mapping[str, str], bad: Mapping[str, ir.BooleanValue]
-) -> InputError:
-    """The first bad row. Numbering rows takes a slow pass, so only a file that has one pays for it."""
-    rows = source.table.select(
-        position=ibis.row_number(),
-        **{f"bad_{name}": condition for name, condition in bad.items()},
-        **{f"text_{name}": source.text(columns[name]) for name in bad},
+def _join_all(
+    con: Backend,
+    table: FileTable,
+    part: TablePart,
+    label: str,
+    required: tuple[str, ...],
+    zone: str,
+    keys: tuple[str, ...],
+) -> FileTable:
+    """Add the columns of further files."""
+    values, columns, left_out = table.values, dict(table.columns), list(table.left_out)
+    whole, decimals = dict(table.whole), dict(table.decimals)
+    rows = int(values.count().execute())
+    for join in part.joins:
+        names = tuple(name for name in required if name in (join.part.columns or {}))
+        other = _read(con, join.part, label, table.kinds, names, zone, True, False, join.key)
+        _check_unique(other, join.key)
+        added = other.values.select(*other.columns, **{"joined key": other.values["key 0"]})
+        here = values[f"key {keys.index(join.key)}"]
+        values = values.inner_join(added, here == added["joined key"]).drop("joined key")
+        left = int(values.count().execute())
+        file = other.source.path
+        if not left:
+            told = f"shares no value with {table.source.path}; correct the key of the join."
+            raise InputError(f"{file}: column {plain(join.key)} {told}")
+        why = f"{plain(join.key)} is not among the rows of {file.name}"
+        left_out.append(LeftOut(f"join {file.name}", rows - left, why))
+        rows = left
+        columns |= other.columns
+        whole |= other.whole
+        decimals |= other.decimals
+        left_out += as_notes(other)
+        if "event" in other.columns and "item_id" in required:
+            _check_items(values, columns["item_id"], table.source)
+    return replace(
+        table, columns=columns, values=values, whole=whole, decimals=decimals, left_out=tuple(left_out)
     )
-    first = source.collect(
-        rows.filter(ibis.or_(*(rows[f"bad_{name}"] for name in bad))).order_by("position").limit(1)
-    )[0]
-    name = next(name for name in bad if first[f"bad_{name}"])
-    kind, text = kinds.get(name, "text"), first[f"text_{name}"]
-    where = f"{source.path}: row {source.row_number(first['position'])}: column {columns[name]}"
-    if text is None:
-        return InputError(f"{where} is empty; fill it in or delete the row.")
-    hint = nearest(text, EVENTS) if kind == "event" else _WANTED[kind]
-    shown = text if len(text) <= 40 else text[:37] + "..."
-    return InputError(f"{where} holds {shown!r}, which is no {kind}; {hint}")
+
+
+def as_notes(table: FileTable) -> list[LeftOut]:
+    """What was left out of a further table: worth knowing, but no events.
+
+    Examples
+    --------
+    >>> as_notes.__name__
+    'as_notes'
+    """
+    return [
+        LeftOut(
+            rule.step, 0, f"{table.source.path.name}: {rule.rows} rows, {rule.why}" if rule.rows else rule.why
+        )
+        for rule in table.left_out
+        if rule.rows or rule.step in _NOTES
+    ]
+
+
+def append(tables: Sequence[FileTable], whole: Mapping[str, bool]) -> ir.Table:
+    """All events of several files, null where a file lacks a column that another has.
+
+    Parameters
+    ----------
+    tables
+        At least one, each with times or each without.
+    whole
+        As for `FileTable.typed`.
+
+    Returns
+    -------
+    ibis.expr.types.Table
+        Without a column `event` in the files, that of the mapping, or purchase.
+
+    Raises
+    ------
+    InputError
+        Only some of the files have times.
+
+    Examples
+    --------
+    >>> append.__name__
+    'append'
+    """
+    typed = []
+    for table in tables:
+        if ("timestamp" in table.columns) != ("timestamp" in tables[0].columns):
+            told = "only one of them has times; give timestamp for both or for none."
+            raise InputError(f"{tables[0].source.path} and {table.source.path}: {told}")
+        events = table.typed(whole)
+        if "event" not in events.columns:
+            events = events.mutate(event=ibis.literal(table.event or "purchase"))
+        typed.append(events)
+    if len(typed) == 1:
+        return typed[0]
+    types = {name: kind for events in typed for name, kind in events.schema().items()}
+    return ibis.union(
+        *(
+            events.select(
+                **{
+                    name: events[name] if name in events.columns else ibis.null(kind)
+                    for name, kind in types.items()
+                }
+            )
+            for events in typed
+        )
+    )
+
+
+def by_step(rules: Iterable[LeftOut]) -> list[LeftOut]:
+    """What was left out, each step once: rows of the same one are added up, and their reasons listed.
+
+    Examples
+    --------
+    >>> by_step([LeftOut("join a.csv", 1, "no key"), LeftOut("join a.csv", 2, "no other key")])
+    [LeftOut(step='join a.csv', rows=3, why='no key; no other key')]
+    """
+    found: dict[str, LeftOut] = {}
+    for step, rows, why in rules:
+        before = found.get(step, LeftOut(step, 0, ""))
+        reasons = dict.fromkeys(filter(None, (*before.why.split("; "), why)))
+        found[step] = LeftOut(step, before.rows + rows, "; ".join(reasons))
+    return list(found.values())
+
+
+def _check_items(values: ir.Table, item: Column, source: Source) -> None:
+    """Refuse an event without an item, unless it is a search."""
+    without = values.filter(values.item_id.isnull() & (values.event != "search")).limit(1)
+    for row in without.select("event").to_pyarrow().to_pylist():
+        raise InputError(
+            f"{source.path}: column {plain(item.name)} is empty for an event {row['event']}; "
+            "fill it in or delete the row."
+        )
+
+
+def _check_unique(table: FileTable, key: str) -> None:
+    """Refuse to join a file in which a key stands twice."""
+    keys = table.values.select(key=table.values["key 0"])
+    twice = keys.group_by("key").agg(rows=ibis._.count()).filter(ibis._.rows > 1).order_by("key").limit(1)
+    for row in twice.to_pyarrow().to_pylist():
+        raise InputError(
+            f"{table.source.path}: column {plain(key)} holds {shown(row['key'])} in {row['rows']} rows; "
+            "keep one of them, or choose rows by where."
+        )

@@ -13,12 +13,10 @@ from lightfm import LightFM
 from sklearn.preprocessing import normalize
 
 from interest_lib.decay import decayed_counts
+from interest_lib.history import Floats, History, codes, goal, history_but_baskets, is_goal
 from interest_lib.mining import interest_formula
 from interest_lib.ranking import keep_nearest
 from interest_lib.schema import InputError
-from interest_lib.split import Floats, History, codes, history_before
-
-WHOLE_LOG_DAYS = 36_500
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class NewUserTask:
     user_ids : pandas.Index
         The held-out users, sorted.
     first : pandas.DataFrame
-        Their events before the target baskets: ``user_id``, ``item_id``, ``basket_number`` from 1.
+        Their events before the target baskets: ``user_id``, ``item_id``, ``weight``, ``basket_number``.
     targets : pandas.DataFrame
         Distinct ``user_id``, ``item_id`` of the target baskets, inside the vocabulary.
     user_features : scipy.sparse.csr_matrix, shape (n_source_users + n_held_out, n_user_features)
@@ -54,29 +52,13 @@ class NewUserTask:
         return decayed_counts(self.source)
 
     def own_counts(self, n_baskets: int) -> sp.csr_matrix:
-        """Purchases in the first `n_baskets` of every held-out user, shape (n_held_out, n_items)."""
+        """Weighted events up to basket `n_baskets` of each held-out user, shape (n_held_out, n_items)."""
         seen = self.first[self.first["basket_number"] <= n_baskets]
         rows = codes(self.user_ids, seen["user_id"])
         cols = codes(self.source.item_ids, seen["item_id"])
         shape = (len(self.user_ids), len(self.source.item_ids))
-        return sp.csr_matrix((np.ones(len(seen)), (rows, cols)), shape=shape)
-
-
-def number_baskets(events: pd.DataFrame) -> pd.Series:
-    """Position of each event's basket in the user's own sequence, 1 for the first.
-
-    Examples
-    --------
-    >>> log = pd.DataFrame({"user_id": [1, 1, 1], "basket_id": ["x", "x", "y"],
-    ...                     "timestamp": pd.to_datetime(["2017-01-01", "2017-01-01", "2017-01-02"])})
-    >>> number_baskets(log).tolist()
-    [1, 1, 2]
-    """
-    start = events.groupby(["user_id", "basket_id"])["timestamp"].min().reset_index()
-    start = start.sort_values(["user_id", "timestamp", "basket_id"])
-    start["basket_number"] = start.groupby("user_id").cumcount() + 1
-    numbered = events[["user_id", "basket_id"]].merge(start, on=["user_id", "basket_id"], how="left")
-    return pd.Series(numbered["basket_number"].to_numpy(), index=events.index, name="basket_number")
+        counts = sp.csr_matrix((seen["weight"].to_numpy(np.float64), (rows, cols)), shape=shape)
+        return sp.csr_matrix(counts.maximum(0))
 
 
 def new_user_task(
@@ -92,7 +74,7 @@ def new_user_task(
     Parameters
     ----------
     events : pandas.DataFrame
-        ``user_id``, ``item_id``, ``timestamp``, ``basket_number`` (from `number_baskets`), in time order.
+        ``user_id``, ``item_id``, ``weight``, ``basket_number`` and, if the log has it, ``event``.
     held_out : pandas.Index
         Users to treat as new.
     users, items : pandas.DataFrame
@@ -117,13 +99,10 @@ def new_user_task(
     users' first baskets are spread over the whole log.
     """
     is_held_out = events["user_id"].isin(held_out)
-    end_of_log = events["timestamp"].max() + pd.Timedelta(seconds=1)
-    source = history_before(
-        events[~is_held_out], end_of_log, min_users_per_item, popularity_days=WHOLE_LOG_DAYS
-    )
+    source = history_but_baskets(events[~is_held_out], 0, min_users_per_item)
     own = events[is_held_out & events["item_id"].isin(source.item_ids)]
     first_target, last_target = target_baskets
-    wanted = own[own["basket_number"].between(first_target, last_target)]
+    wanted = own[is_goal(own, goal(events)) & own["basket_number"].between(first_target, last_target)]
     if wanted.empty:
         raise InputError(
             f"No held-out user has an item in baskets {first_target} to {last_target}: "
@@ -134,7 +113,7 @@ def new_user_task(
     return NewUserTask(
         source=source,
         user_ids=user_ids,
-        first=own.loc[own["basket_number"] < first_target, ["user_id", "item_id", "basket_number"]],
+        first=own.loc[own["basket_number"] < first_target, ["user_id", "item_id", "weight", "basket_number"]],
         targets=wanted[["user_id", "item_id"]].drop_duplicates().sort_values(["user_id", "item_id"]),
         user_features=one_hot(users, source.user_ids.append(user_ids), "user_id", attributes),
         item_features=one_hot(items, source.item_ids, "item_id", ["category", "department"]),

@@ -251,9 +251,9 @@ BAD_DATA: dict[str, tuple[str | bytes, str]] = {
     "blank": ("\n \n", "my.csv: the file is empty; give"),
     "header only": (HEADER + "\n", "my.csv: there are no rows in it; give"),
     "no header": (",,\n1,2,3\n", "my.csv: row 1 names no columns; write"),
-    "binary": (b"\x89PNG\r\n\x1a\n\x00", "my.csv: this is neither CSV nor Parquet; export"),
-    "gzip": (b"\x1f\x8b\x08\x00", "my.csv: this is neither CSV nor Parquet; export"),
-    "utf-16": (rows().encode("utf-16"), "my.csv: this is neither CSV nor Parquet; export"),
+    "binary": (b"\x89PNG\r\n\x1a\n\x00", "my.csv: this is neither CSV, JSON Lines nor Parquet; export"),
+    "gzip": (b"\x1f\x8b\x08\x00", "my.csv: the gzip of the file is damaged or cut short; copy"),
+    "utf-16": (rows().encode("utf-16"), "my.csv: this is UTF-16 text; write format: {encoding: utf-16} into"),
     "latin-1": (rows("\xfc,1,2020-01-01").encode("latin-1"), "my.csv: line 102 is not UTF-8 text; save"),
     "latin-1 header": ("\xfc,b\n1,2\n".encode("latin-1"), "my.csv: row 1 is not UTF-8 text; save"),
     "torn parquet": (b"PAR1 and no more", "my.csv: the file cannot be read; write it again"),
@@ -404,7 +404,7 @@ def test_bad_mapping_is_refused_with_a_sentence(folder: Path, mapping: str, sent
     ("arguments", "sentence"),
     [
         ({"data": "none.csv"}, "none.csv: there is no such file; check"),
-        ({"data": "."}, ".: this is a folder; give"),
+        ({"data": "."}, ".: this folder holds files of different kinds (csv and parquet); give"),
         ({"data": "x" * 5000}, "x" * 5000 + ": the file cannot be opened; check"),
         ({"data": "text.parquet"}, "text.parquet: this is not a Parquet file in spite of its name; write"),
         ({"data": "my.csv", "mapping": "none.yml"}, "none.yml: there is no such mapping file; check"),
@@ -414,7 +414,7 @@ def test_bad_mapping_is_refused_with_a_sentence(folder: Path, mapping: str, sent
             {"dataset": "complete-journey"},
             "dataset complete-journey is unknown; did you mean complete_journey?",
         ),
-        ({"dataset": "x"}, "dataset x is unknown; choose one of complete_journey."),
+        ({"dataset": "x"}, "dataset x is unknown; choose one of complete_journey, "),
     ],
 )
 def test_bad_names_are_refused_with_a_sentence(
@@ -422,6 +422,7 @@ def test_bad_names_are_refused_with_a_sentence(
 ) -> None:
     Path("my.csv").write_text(rows())
     Path("text.parquet").write_text(rows())
+    Path("my.yml").write_text("timezone: UTC")
     with pytest.raises(InputError) as caught:
         datasets.load(engine.connect(), **arguments)
     assert str(caught.value).startswith(sentence)

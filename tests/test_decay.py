@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from interest_lib.decay import decayed_counts, exponential_weight, interest_shares
+from interest_lib.history import history_before, history_but_baskets
 from interest_lib.schema import InputError
-from interest_lib.split import history_before
 
 
 def events() -> pd.DataFrame:
@@ -30,7 +30,7 @@ def test_half_life_and_rate_are_the_same_curve() -> None:
 
 @pytest.mark.parametrize("half_life_days", [0, -3, float("nan")])
 def test_a_half_life_must_be_positive(half_life_days: float) -> None:
-    with pytest.raises(InputError, match="positive number of days"):
+    with pytest.raises(InputError, match="give a positive number"):
         exponential_weight(np.ones(1), half_life_days)
 
 
@@ -64,3 +64,32 @@ def test_shares_add_up_and_ignore_the_future() -> None:
     np.testing.assert_allclose(shares.groupby("user_id")["share"].sum(), 1.0)
     changed = log.assign(category=log["category"].where(log["timestamp"] < at, "future"))
     pd.testing.assert_frame_equal(shares, interest_shares(changed, at, 30.0))
+
+
+def test_half_lives_in_days_and_in_baskets_are_never_mixed() -> None:
+    ordered = pd.DataFrame({"user_id": [1, 1], "item_id": ["a", "a"], "basket_number": [1, 2]})
+    baskets = history_but_baskets(ordered, 0, 1)
+    assert decayed_counts(baskets, half_life_baskets=1.0).toarray().tolist() == [[1.5]]
+    with pytest.raises(InputError, match="no ages in days; give half_life_baskets"):
+        decayed_counts(baskets, half_life_days=1.0)
+    timed = ordered.drop(columns="basket_number").assign(timestamp=pd.Timestamp("2017-01-01"))
+    with pytest.raises(InputError, match="no ages in baskets; give half_life_days"):
+        decayed_counts(history_before(timed, pd.Timestamp("2017-02-01"), 1), half_life_baskets=1.0)
+    with pytest.raises(InputError, match="fades in one unit"):
+        decayed_counts(baskets, 1.0, 1.0)
+
+
+def test_events_count_by_their_weight_and_a_return_takes_back() -> None:
+    log = pd.DataFrame(
+        {
+            "user_id": [1, 1, 1, 2, 2],
+            "item_id": ["a", "a", "b", "b", "b"],
+            "timestamp": pd.Timestamp("2017-01-01"),
+            "event": ["view", "purchase", "purchase", "purchase", "return"],
+            "weight": [0.1, 1.0, 1.0, 1.0, -1.0],
+        }
+    )
+    counts = decayed_counts(history_before(log, pd.Timestamp("2017-02-01"), 1))
+    assert counts.toarray().tolist() == [[1.1, 1.0], [0.0, 0.0]] and counts.nnz == 2
+    shares = interest_shares(log, pd.Timestamp("2017-02-01"), None, by="item_id")
+    assert shares["user_id"].tolist() == [1, 1]

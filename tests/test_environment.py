@@ -13,6 +13,11 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = runpy.run_path(str(ROOT / ".ci" / "lock.py"))
 WANTED = [Requirement(line) for line in LOCK["pip_part"]()]
+SPARK = [
+    Requirement(line)
+    for line in (ROOT / "requirements-spark.txt").read_text().splitlines()
+    if not line.startswith("#")
+]
 
 
 def locked() -> dict[str, str]:
@@ -38,11 +43,15 @@ def test_the_lock_was_made_from_this_list():
 def test_nothing_but_the_list_names_dependencies():
     text = (ROOT / "pyproject.toml").read_text()
     assert "\ndependencies" not in text
-    assert "optional-dependencies" not in text
+    assert 'optional-dependencies.spark = { file = ["requirements-spark.txt"] }' in text
+
+
+def test_the_optional_extra_is_pinned_exactly():
+    assert [str(wanted.specifier)[:2] for wanted in SPARK] == ["==", "=="]
 
 
 def test_whatever_is_imported_is_in_the_list():
-    listed = {canonicalize_name(wanted.name) for wanted in WANTED}
+    listed = {canonicalize_name(wanted.name) for wanted in [*WANTED, *SPARK]}
     owners = packages_distributions()
     own = {"interest_lib", *(path.stem for path in (ROOT / "tests").glob("*.py"))}
     missing = {}

@@ -169,7 +169,7 @@ def test_the_run_is_named_after_profile_or_data(root, tmp_path):
         ({"data": Path("none.csv")}, "--data: there is no file none.csv"),
         ({"data": Path("full.csv")}, "'full' cannot be used"),
         ({"data": Path("study.yml"), "mapping": Path("none.yml")}, "--mapping: there is no file none.yml"),
-        ({"mapping": Path("study.yml")}, "give --data too"),
+        ({"mapping": Path("study.yml"), "dataset": "x"}, "--dataset excludes --data and --mapping"),
         ({"dataset": "../x"}, "'../x' cannot be used"),
         ({"only": ("7",)}, "there is no notebook '7'"),
         ({"first": "03", "only": ("01",)}, "leave no notebook to run"),

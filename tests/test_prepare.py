@@ -46,6 +46,7 @@ def test_complete_journey_comes_out_sorted_typed_and_counted(journey: prepare.Cl
         "timestamp": "datetime64[us]",
         "event": "str",
         "basket_id": "int64",
+        "basket_number": "int64",
         "quantity": "float64",
         "value": "float64",
     }
@@ -108,10 +109,7 @@ def test_a_basket_is_a_day_where_the_log_names_none(tmp_path: Path) -> None:
     log = prepare.clean(own(tmp_path, hours))
     day = log.events["timestamp"].dt.strftime("%Y-%m-%d")
     assert (log.events["basket_id"] == log.events["user_id"].astype(str) + "/" + day).all()
-    assert prepare.support(log)["baskets"] == {
-        "supported": True,
-        "why": "The log has no basket_id, so a basket is what a user did on one UTC day.",
-    }
+    assert log.baskets == "The log has no basket_id, so a basket is what a user did on one UTC day."
     half = prepare.clean(own(tmp_path, frame(basket_id=[i if i % 2 else None for i in range(100)])))
     assert half.events["basket_id"].tolist()[:3] == ["0/2020-01-01", "1.0", "2/2020-01-03"]
     assert half.baskets.startswith("Some events have no basket_id")
@@ -150,57 +148,6 @@ def test_too_few_users_to_keep_are_refused(max_users: int) -> None:
         prepare.clean(datasets.load(engine.connect()), max_users=max_users)
 
 
-def test_complete_journey_supports_everything(journey: prepare.CleanLog) -> None:
-    found = prepare.support(journey)
-    assert [name for name, part in found.items() if part["supported"]] == [
-        *(
-            "categories",
-            "baskets",
-            "demographics",
-            "validation",
-            "profiles",
-            "months",
-            "quarters",
-            "new_users",
-        )
-    ]
-    assert found["categories"]["why"] == "The items of the log fall into 301 categories."
-
-
-@pytest.mark.parametrize(
-    ("part", "columns", "why"),
-    [
-        ("categories", {}, "The log names no categories."),
-        ("categories", {"category": "x"}, "The log names one category only."),
-        ("baskets", {"basket_id": [i % 7 for i in range(100)]}, "No user of the log comes back"),
-        ("demographics", {}, "The log has no attributes that tell users apart."),
-        ("validation", {}, "The log spans 99.0 days, and history, tuning and test need at least 102 days."),
-        (
-            "quarters",
-            {},
-            "The log spans 99.0 days, and 0 users are active in each of four periods of 29 days",
-        ),
-    ],
-)
-def test_what_a_log_lacks_is_told_in_a_sentence(
-    tmp_path: Path, part: str, columns: dict[str, Any], why: str
-) -> None:
-    found = prepare.support(prepare.clean(own(tmp_path, frame(**columns))), horizon_days=34, period_days=29)
-    assert found[part]["supported"] is False
-    assert found[part]["why"].startswith(why) and found[part]["why"].endswith(".")
-
-
-def test_what_a_small_log_has_is_supported(tmp_path: Path) -> None:
-    people = pd.DataFrame({"user_id": [0, 1, 99], "age": ["20", "30", "40"], "constant": "x"})
-    rich = own(tmp_path, frame(category=[f"c{i % 11 % 3}" for i in range(100)]), people)
-    log = prepare.clean(rich, horizon_days=33)
-    found = prepare.support(log, horizon_days=33, period_days=28)
-    lacking = [name for name, part in found.items() if not part["supported"]]
-    assert lacking == ["profiles", "months", "quarters", "new_users"], "seven users are too few for intervals"
-    assert found["demographics"]["why"] == "The log tells users apart by age."
-    assert log.users["age"].fillna("-").tolist() == ["20", "30", *"-----"]
-
-
 def test_hash_changes_with_any_value_name_or_order(tmp_path: Path) -> None:
     log = prepare.clean(own(tmp_path, frame(category="x")))
     events, items = log.events, log.items
@@ -226,21 +173,21 @@ def test_hash_changes_with_any_value_name_or_order(tmp_path: Path) -> None:
 def test_hash_of_a_known_log(tmp_path: Path) -> None:
     """Equal on every machine: the number below was written down once."""
     log = prepare.clean(own(tmp_path, frame(category="é", value=0.1)))
-    assert prepare.data_sha256(log) == "1d4eb076c37be9bc3bccfa4c3cf2f4c526d0be85ea98354dba93d86eae246abc"
+    assert prepare.data_sha256(log) == "27c97079af0f5b1c8fe6eb373f90f4871b0f2aac90368dbf0dad084f44865ab9"
 
 
 def test_weekly_activity_adds_up(journey: prepare.CleanLog) -> None:
-    weeks = overview.weekly_activity(journey)
+    weeks = overview.activity(journey)
     assert weeks["events"].sum() == len(journey.events) and len(weeks) == 53
     assert weeks["week"].iloc[[0, 1, -1]].dt.strftime("%m-%d").tolist() == ["01-01", "01-08", "12-31"]
-    assert weeks["days"].tolist() == [7] * 52 + [2]
+    assert weeks["whole"].tolist() == [True] * 52 + [False]
     second = journey.events[journey.events["timestamp"].between("2017-01-08", "2017-01-14 23:59:59.999999")]
     assert weeks.iloc[1].tolist()[1:3] == [len(second), second["user_id"].nunique()]
 
 
 def test_weeks_without_events_are_zero(tmp_path: Path) -> None:
     log = prepare.clean(own(tmp_path, frame().drop(range(5, 40))))
-    weeks = overview.weekly_activity(log)
+    weeks = overview.activity(log)
     assert weeks["events"].tolist()[:7] == [5, 0, 0, 0, 0, 2, 7]
 
 
@@ -266,7 +213,7 @@ def test_quality_checks_count_what_is_odd(tmp_path: Path) -> None:
     odd.loc[[3, 4], "quantity"] = [0, -1]
     odd.loc[[5, 6, 7], "value"] = [0, -1, float("nan")]
     odd.loc[odd["item_id"] == 2, "category"] = None
-    odd.loc[0, "timestamp"] = pd.Timestamp("1970-01-01")
+    odd.loc[0, "timestamp"] = pd.Timestamp("1999-01-01")
     people = pd.DataFrame({"user_id": [0, 1], "age": ["20", None]})
     checks = overview.quality_checks(prepare.clean(own(tmp_path, odd, people))).set_index("check")
     assert checks["count"].to_dict() == {
@@ -289,18 +236,66 @@ def test_complete_journey_checks(journey: prepare.CleanLog) -> None:
     assert checks["events of items without category"] == 4_836
 
 
-def test_purchases_count_where_there_are_any_and_the_rest_is_counted(tmp_path: Path) -> None:
-    kinds = ["purchase", "view", "view", "return"] * 25
-    log = prepare.clean(own(tmp_path, frame(event=kinds)), horizon_days=20)
-    assert set(log.events["event"]) == {"purchase"} and len(log.events) == 25
-    assert log.quality.iloc[-1][["step", "rows_removed", "rows_left"]].tolist() == [
-        "other than purchase",
-        75,
-        25,
-    ]
+def test_every_kind_of_event_stays_and_a_search_without_item_is_counted(tmp_path: Path) -> None:
+    kinds = ["purchase", "view", "search", "return"] * 25
+    log = frame(event=kinds).astype({"item_id": "Int64"})
+    log.loc[log["event"] == "search", "item_id"] = pd.NA
+    cleaned = prepare.clean(own(tmp_path, log), horizon_days=20)
+    assert set(cleaned.events["event"]) == {"purchase", "view", "return"} and len(cleaned.events) == 75
+    assert cleaned.quality.iloc[-1][["step", "rows_removed", "rows_left"]].tolist() == ["no item", 25, 75]
 
 
-def test_without_purchases_everything_but_returns_counts(tmp_path: Path) -> None:
-    log = prepare.clean(own(tmp_path, frame(event=["view", "return", "cart", "view"] * 25)), horizon_days=20)
-    assert set(log.events["event"]) == {"view", "cart"} and len(log.events) == 75
-    assert log.quality["rows_removed"].tolist()[-1] == 25
+def test_a_view_belongs_to_the_basket_that_it_precedes() -> None:
+    log = pd.DataFrame(
+        [
+            (1, "a", "01-01", "view"),
+            (2, "z", "01-01", "view"),  # never buys
+            (1, "b", "01-02", "purchase"),
+            (1, "b", "01-02", "purchase"),
+            (1, "c", "01-03", "view"),
+            (1, "d", "01-04", "purchase"),
+            (1, "e", "01-05", "view"),
+        ],
+        columns=["user_id", "basket_id", "timestamp", "event"],
+    )
+    log["timestamp"] = pd.to_datetime("2020-" + log["timestamp"])
+    assert prepare.number_baskets(log).tolist() == [1, 1, 1, 1, 2, 2, 3]
+
+
+def test_baskets_are_numbered_in_time_within_the_user(journey: prepare.CleanLog) -> None:
+    baskets = journey.events.groupby(["user_id", "basket_id"]).agg(
+        number=("basket_number", "max"), least=("basket_number", "min"), start=("timestamp", "min")
+    )
+    assert (baskets["number"] == baskets["least"]).all()
+    in_time = baskets.reset_index().sort_values(["user_id", "start", "basket_id"])
+    assert (in_time["number"] == in_time.groupby("user_id").cumcount() + 1).all()
+
+
+def test_a_log_without_times_is_sorted_by_basket_number(tmp_path: Path) -> None:
+    log = frame().drop(columns="timestamp").assign(basket_number=[i // 7 + 1 for i in range(100)])
+    cleaned = prepare.clean(own(tmp_path, log))
+    assert "timestamp" not in cleaned.events and cleaned.events["basket_number"].is_monotonic_increasing
+    number = cleaned.events["basket_number"].astype(str)
+    assert (cleaned.events["basket_id"] == cleaned.events["user_id"].astype(str) + "/" + number).all()
+    with pytest.raises(InputError, match="no user has a second basket"):
+        prepare.clean(own(tmp_path, log.assign(basket_number=1)))
+
+
+def test_a_log_of_too_many_events_is_cut_to_a_counted_sample_of_users() -> None:
+    log = datasets.load(engine.connect())
+    small = prepare.clean(log, max_events=100_000)
+    assert 60_000 < len(small.events) < 140_000
+    assert small.quality.iloc[-1]["why"] == "1,450,637 events are more than max_events = 100,000, seed = 2017"
+    assert small.quality.iloc[-1]["rows_left"] == len(small.events)
+    assert len(prepare.clean(log, max_users=20, max_events=100_000).users) == 20
+
+
+def test_robots_are_left_out_whole_and_counted(tmp_path: Path) -> None:
+    fast = frame(40, user_id=99, timestamp=START + pd.to_timedelta(pd.Series(range(40)), unit="s"))
+    log = own(tmp_path, pd.concat([frame(), fast]))
+    report = overview.recording_report(log, max_per_minute=30).set_index("check")["count"]
+    assert (report["users at inhuman rates"], report["acts of users at inhuman rates"]) == (1, 40)
+    cleaned = prepare.clean(prepare.without_robots(log, max_per_minute=30))
+    assert 99 not in set(cleaned.users["user_id"]) and len(cleaned.events) == 100
+    assert cleaned.quality.iloc[-1][["step", "rows_removed"]].tolist() == ["users at inhuman rates", 40]
+    assert len(prepare.clean(prepare.without_robots(log, max_per_minute=40)).events) == 140

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 
-from interest_lib.ranking import keep_nearest, ranked_lists, top_k
+from interest_lib.ranking import keep_nearest, ranked_lists, top_k, top_k_sparse
 
 
 @pytest.mark.parametrize("k", [1, 3, 10, 50])
@@ -34,3 +35,12 @@ def test_hidden_items_are_never_shown_and_lists_may_be_short() -> None:
 def test_keep_nearest_keeps_values_and_drops_the_rest() -> None:
     kept = keep_nearest(np.array([[0.2, 0.1, 0.4], [0.0, 0.3, 0.3]]), 2).toarray()
     np.testing.assert_array_equal(kept, [[0.2, 0.0, 0.4], [0.0, 0.3, 0.3]])
+
+
+def test_sparse_and_dense_lists_are_the_same() -> None:
+    rng = np.random.default_rng(3)
+    for n_columns, k in ((4, 10), (15, 10), (60, 10), (60, 1)):
+        dense = rng.integers(0, 4, (200, n_columns)) * (rng.random((200, n_columns)) < 0.2) / 3
+        dense[0], dense[1] = 0, 1
+        for one, other in zip(top_k(dense, k), top_k_sparse(sp.csr_matrix(dense), k), strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interest_lib import transfer
+from interest_lib import prepare, transfer
 from interest_lib.schema import InputError
 from interest_lib.split import sample_users
 
 
 @pytest.fixture(scope="module")
 def events(shop: pd.DataFrame) -> pd.DataFrame:
-    return shop.assign(basket_number=transfer.number_baskets(shop))
+    return shop.assign(basket_number=prepare.number_baskets(shop), weight=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +31,6 @@ def tables(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 @pytest.fixture(scope="module")
 def task(events: pd.DataFrame, held_out: pd.Index, tables: tuple) -> transfer.NewUserTask:
     return transfer.new_user_task(events, held_out, *tables)
-
-
-def test_baskets_are_numbered_in_time_within_the_user(events: pd.DataFrame) -> None:
-    start = events.groupby(["user_id", "basket_number"])["timestamp"].agg(["min", "max"]).reset_index()
-    assert (start["min"] == start["max"]).all()
-    assert (start.groupby("user_id")["min"].diff().dropna() > pd.Timedelta(0)).all()
-    assert (
-        start.groupby("user_id")["basket_number"].apply(list).map(len)
-        == start.groupby("user_id")["basket_number"].max()
-    ).all()
 
 
 def test_held_out_users_are_not_in_the_source_and_targets_are_later_baskets(

@@ -1,0 +1,252 @@
+"""One hundred million events on a small machine: how the study's pipeline compares with one bare query.
+
+    python benchmarks/scale.py [--events 100000000] [--folder FOLDER]
+
+Every part runs in a process of its own, so that its peak memory can be told. See README.md beside this file.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ibis
+import psutil
+import pyarrow.parquet as pq
+from joblib import Parallel, delayed
+
+from interest_lib import engine, queries
+from interest_lib.layout import write_json
+from interest_lib.marketplace import Marketplace, generate
+from interest_lib.schema import EVENT_WEIGHTS
+
+RESULTS = Path(__file__).parent / "results" / "scale.json"
+EVENTS_PER_USER = 500
+BLOCK_ROWS = 2_000_000  # events that a process works on at a time
+N_JOBS = min(2, os.cpu_count() or 1)  # processes of the pipeline, threads of the bare query
+HORIZON_DAYS, HALF_LIFE_DAYS, K = 28, 90, 10
+BARE_GIB, WORKER_GIB = 5.0, 2.0  # DuckDB's own limits; a process needs somewhat more
+BOUNDS = {
+    "generation_seconds": 300.0,
+    "pipeline_over_bare": 6.0,
+    "pipeline_large_over_small": 12.0,
+    "pipeline_peak_gib": 8.0,
+}
+
+
+def make(folder: Path, n_events: int) -> dict[str, Any]:
+    """Generate a marketplace."""
+    generate(Marketplace(n_users=n_events // EVENTS_PER_USER), folder)
+    files = sorted((folder / "events").glob("*.parquet"))
+    return {"files": len(files), "rows": sum(pq.read_metadata(path).num_rows for path in files)}
+
+
+def bare(folder: Path) -> dict[str, Any]:
+    """The least that a model of interest has to do: read the log once, sum it up by user and item."""
+    con = engine.connect(threads=N_JOBS, memory_gib=BARE_GIB)
+    con.raw_sql("SET preserve_insertion_order = false")
+    groups, rows, value = con.raw_sql(f"""
+        SELECT count(*), sum(events), sum(value) FROM (
+            SELECT user_id, item_id, count(*) AS events, sum(value) AS value
+            FROM read_parquet('{folder / "events"}/*.parquet') GROUP BY user_id, item_id)""").fetchone()
+    return {"groups": groups, "rows": int(rows), "value": round(value)}
+
+
+def pipeline(folder: Path) -> dict[str, Any]:
+    """Clean, split, profile, decay and recommend, block of users by block of users."""
+    con = engine.connect(memory_gib=WORKER_GIB)
+    files = sorted((folder / "events").glob("*.parquet"))
+    whole = con.read_parquet([str(path) for path in files])
+    settings = Marketplace()
+    until = datetime.fromisoformat(settings.start) + timedelta(days=settings.days)
+    last = whole.filter(whole.timestamp < ibis.literal(until)).timestamp.max().execute()
+    origin = last.normalize().to_pydatetime() - timedelta(days=HORIZON_DAYS)
+    out = folder / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    for name in ("targets", "profile", "lists"):
+        (out / name).mkdir(parents=True)
+    queries.popularity(whole, origin).to_parquet(out / "popular.parquet")
+    con.disconnect()
+    # One thread within a block, one process for each core: sums stay small and come out equal.
+    tasks = enumerate(blocks_of_users(files))
+    parts = Parallel(n_jobs=N_JOBS)(
+        delayed(one_block)(block, number, until, origin, folder) for number, block in tasks
+    )
+    totals = {
+        name: sum(part[name] for part in parts) for name in parts[0] if name not in ("process", "peak_gib")
+    }
+    peaks: dict[int, float] = {}
+    for part in parts:
+        peaks[part["process"]] = max(peaks.get(part["process"], 0.0), part["peak_gib"])
+    return totals | {"blocks": len(parts), "workers_peak_gib": sum(peaks.values())}
+
+
+def one_block(block: "Block", number: int, until: datetime, origin: datetime, folder: Path) -> dict[str, Any]:
+    """The whole pipeline on all events of some users; the numbers of rows."""
+    con = engine.connect(threads=1, memory_gib=WORKER_GIB)
+    con.raw_sql("SET preserve_insertion_order = false")
+    log = con.read_parquet([str(path) for path in block.files])
+    if block.n_parts > 1:
+        log = log.filter(log.user_id.hash().abs() % block.n_parts == block.part)
+    items = con.read_parquet(str(folder / "items.parquet")).select("item_id", "category")
+    popular = con.read_parquet(str(folder / "out" / "popular.parquet"))
+    clean = con.create_table("clean", queries.clean(log, until)[0], temp=True)
+    history, targets = queries.split(clean, origin, HORIZON_DAYS)
+    known = history.inner_join(items, "item_id")
+    profile = queries.interests(known, "category", origin, HALF_LIFE_DAYS, EVENT_WEIGHTS)
+    interests = queries.interests(history, "item_id", origin, HALF_LIFE_DAYS, EVENT_WEIGHTS)
+    decayed = con.create_table("decayed", interests.drop("share"), temp=True)
+    written = {"targets": targets, "profile": profile, "lists": queries.top_k(decayed, popular, K)}
+    paths = {name: folder / "out" / name / f"part-{number:05d}.parquet" for name in written}
+    for name, table in written.items():
+        table.to_parquet(paths[name])
+    rows = {"rows": log.count(), "kept": clean.count(), "decayed": decayed.count()}
+    rows["users"] = decayed.filter(decayed.weight > 0).user_id.nunique()
+    counts = {name: int(count.execute()) for name, count in rows.items()}
+    counts |= {name: pq.read_metadata(path).num_rows for name, path in paths.items()}
+    con.disconnect()
+    return counts | {"process": os.getpid(), "peak_gib": peak_gib()}
+
+
+class Block(NamedTuple):
+    """A part of the log with all events of its users: those of some files, or some of them by hash."""
+
+    files: list[Path]
+    part: int = 0
+    n_parts: int = 1
+
+
+def blocks_of_users(files: list[Path]) -> list[Block]:
+    """The log in parts of some `BLOCK_ROWS` events that have no user in common.
+
+    Where the statistics in the files say that users lie together, a part is some whole files. Else the users
+    are dealt out by their hashed ids, and every part reads all files.
+    """
+    groups = groups_of_files(files)
+    if all(rows <= 2 * BLOCK_ROWS for _, rows in groups):
+        return [Block(group) for group, _ in groups]
+    n_parts = -(-sum(rows for _, rows in groups) // BLOCK_ROWS)
+    return [Block(files, part, n_parts) for part in range(n_parts)]
+
+
+def groups_of_files(files: list[Path]) -> list[tuple[list[Path], int]]:
+    """Files and their rows: overlapping ranges of user_id in one group, small groups put together."""
+    spans = []
+    for path in files:
+        metadata = pq.read_metadata(path)
+        place = metadata.schema.names.index("user_id")
+        parts = [metadata.row_group(i).column(place).statistics for i in range(metadata.num_row_groups)]
+        if not all(part is not None and part.has_min_max for part in parts):
+            return [(files, sum(pq.read_metadata(each).num_rows for each in files))]
+        spans.append((min(p.min for p in parts), max(p.max for p in parts), metadata.num_rows, path))
+    groups: list[tuple[list[Path], int]] = []
+    reach = None
+    for low, high, rows, path in sorted(spans, key=lambda span: span[:2]):
+        apart = reach is None or low > reach
+        if not groups or (apart and groups[-1][1] + rows > BLOCK_ROWS):
+            groups.append(([], 0))
+        groups[-1] = ([*groups[-1][0], path], groups[-1][1] + rows)
+        reach = high if reach is None else max(reach, high)
+    return groups
+
+
+def peak_gib() -> float:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+
+
+PARTS: dict[str, Callable[..., dict[str, Any]]] = {"make": make, "bare": bare, "pipeline": pipeline}
+
+
+def timed(part: str, folder: Path, *numbers: int) -> dict[str, Any]:
+    """Run a part in a fresh process: what it says, its seconds, and its peak memory in GiB."""
+    command = [sys.executable, __file__, "--part", part, "--folder", str(folder)]
+    if numbers:
+        command += ["--events", str(numbers[0])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(
+        f"{part:10s} {folder.name:12s} {result['seconds']:8.1f} s {result['peak_gib']:6.2f} GiB", flush=True
+    )
+    return result
+
+
+def run_part(part: str, folder: Path, n_events: int) -> None:
+    begin = time.perf_counter()
+    told = PARTS[part](folder, n_events) if part == "make" else PARTS[part](folder)
+    seconds = time.perf_counter() - begin
+    # Workers live at the same time as this process: the sum of their peaks is at least the peak of their sum.
+    peak = peak_gib() + told.pop("workers_peak_gib", 0.0)
+    print(json.dumps({**told, "seconds": seconds, "peak_gib": peak}))
+
+
+def measure(folder: Path, n_events: int, repeats: int) -> dict[str, Any]:
+    """Generate a log, then run the bare query and the pipeline in turns."""
+    made = timed("make", folder, n_events)
+    runs = [(timed("bare", folder), timed("pipeline", folder)) for _ in range(repeats)]
+    for base, work in runs:
+        if not made["rows"] == base["rows"] == work["rows"]:
+            raise SystemExit(f"rows differ: {made['rows']}, {base['rows']}, {work['rows']}")
+        if work["lists"] < work["users"] or work["lists"] > K * work["users"]:
+            raise SystemExit("a user is without a list, or has too long a one")
+    return {
+        "generation_seconds": made["seconds"],
+        "bare_seconds": statistics.median(base["seconds"] for base, _ in runs),
+        "bare_peak_gib": max(base["peak_gib"] for base, _ in runs),
+        "pipeline_seconds": statistics.median(work["seconds"] for _, work in runs),
+        "pipeline_peak_gib": max(work["peak_gib"] for _, work in runs),
+        "repeats": repeats,
+        **{
+            name: runs[0][1][name]
+            for name in ("rows", "kept", "targets", "profile", "decayed", "lists", "users")
+        },
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "--events", type=int, default=100_000_000, help="of the large log; the small has a tenth"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where to keep the logs (6 GB); a temporary one if left out"
+    )
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.part:
+        run_part(options.part, options.folder, options.events)
+        return 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        small = measure(folder / "small", options.events // 10, repeats=3)
+        large = measure(folder / "large", options.events, repeats=1)
+    found = {
+        "generation_seconds": large["generation_seconds"],
+        "pipeline_over_bare": large["pipeline_seconds"] / large["bare_seconds"],
+        "pipeline_large_over_small": large["pipeline_seconds"] / small["pipeline_seconds"],
+        "pipeline_peak_gib": large["pipeline_peak_gib"],
+    }
+    machine = {"cores": os.cpu_count(), "memory_gib": round(psutil.virtual_memory().total / 1024**3, 1)}
+    RESULTS.parent.mkdir(exist_ok=True)
+    write_json(
+        RESULTS, {"bounds": BOUNDS, "found": found, "large": large, "small": small, "machine": machine}
+    )
+    for name, bound in BOUNDS.items():
+        print(
+            f"{name:28s} {found[name]:8.2f}, at most {bound:g}: {'met' if found[name] <= bound else 'MISSED'}"
+        )
+    return int(any(found[name] > bound for name, bound in BOUNDS.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""What a cleaned log can support: which parts of the study will run, and what is missing for the others."""
+
+from collections.abc import Sequence
+from typing import Final, TypedDict
+
+import pandas as pd
+
+from interest_lib.history import Ints, goal, is_goal
+from interest_lib.prepare import CleanLog, span_days
+from interest_lib.split import quarters, rolling_origins
+
+MIN_USERS = 40  # fewer than that, and intervals over users say nothing
+MIN_EVENTS = 50  # of a user with a profile to speak of
+
+PARTS: Final = {
+    "times": "03 the interest of one user through time",
+    "categories": "02, 03 and 04 interests by category",
+    "event_types": "03 what views, carts and the like add to purchases",
+    "baskets": "05 and 06 repeat purchases",
+    "demographics": "05 what age, income and the like tell of new users",
+    "validation": "03 and 06 settings chosen on an earlier period",
+    "profiles": "02 groups of taste and latent interests",
+    "held_out_weeks": "02 how many latent interests foretell best",
+    "months": "04 from month to month",
+    "quarters": "04 the next quarter",
+    "new_users": "05 new users",
+}
+"""What each capability is for: the notebooks' cells that need it carry the tag `needs:<capability>`."""
+
+
+class Support(TypedDict):
+    """Whether the log supports a part of the study, and why, as a full sentence."""
+
+    part: str
+    supported: bool
+    why: str
+
+
+def support(
+    clean: CleanLog, horizon_days: int = 28, period_days: int = 91, min_baskets: int = 25
+) -> dict[str, Support]:
+    """What the log can support, and why, in sentences that a reader can be shown.
+
+    Parameters
+    ----------
+    clean
+        From `prepare.clean`.
+    horizon_days
+        Days that a recommendation looks ahead. `validation` needs three such periods, whole: one of history,
+        one to tune on and one to test on; without times, enough users with three baskets. `months` needs
+        four, with users active in each.
+    period_days
+        Length of a quarter in days. `quarters` needs three and a half: the fourth takes the rest of the log
+        (quarter = min(day // period_days, 3)), and with less than half of it there is little to forecast. As
+        in `months`, enough users have to be active in each.
+    min_baskets
+        Baskets of a user who can play a new one and has later baskets to foretell.
+
+    Returns
+    -------
+    dict
+        For every capability in `PARTS`: `part` (what it is for), `supported` and `why`.
+
+    Examples
+    --------
+    >>> from interest_lib import datasets, engine, prepare
+    >>> log = prepare.clean(datasets.load(engine.connect()), max_users=100)
+    >>> support(log, min_baskets=200)["new_users"]["why"]
+    '2 users have 200 baskets or more, and 40 are needed.'
+    """
+    events, items = clean.events, clean.items
+    told = {
+        **_about_columns(clean),
+        **_about_length(clean, horizon_days, period_days),
+        "profiles": _enough_users(
+            int((_categorised(events, items).groupby("user_id").size() >= MIN_EVENTS).sum()),
+            f"have {MIN_EVENTS} or more events with a category",
+        ),
+        "new_users": _enough_users(
+            int((events.groupby("user_id")["basket_number"].max() >= min_baskets).sum()),
+            f"have {min_baskets} baskets or more",
+        ),
+    }
+    return {
+        name: Support(part=part, supported=told[name][0], why=told[name][1]) for name, part in PARTS.items()
+    }
+
+
+def _about_columns(clean: CleanLog) -> dict[str, tuple[bool, str]]:
+    """What follows from the columns that the log has."""
+    events, items, users = clean.events, clean.items, clean.users
+    kinds = sorted(events["event"].unique())
+    categories = items["category"].nunique()
+    attributes = [name for name in users.columns if name != "user_id" and users[name].nunique() > 1]
+    baskets = events.loc[is_goal(events), "basket_id"].nunique()
+    return {
+        "times": _told(
+            "timestamp" in events,
+            "Every event has its time.",
+            "The log knows the order of baskets but no times; decay is counted in baskets.",
+        ),
+        "categories": _told(
+            categories > 1,
+            f"The items of the log fall into {categories} categories.",
+            "The log names one category only." if categories else "The log names no categories.",
+        ),
+        "event_types": _told(
+            len(kinds) > 1,
+            f"The log tells apart {', '.join(kinds)}; what is predicted is the {goal(events)}.",
+            f"All events are of one kind ({kinds[0]}).",
+        ),
+        "baskets": _told(
+            baskets > events["user_id"].nunique(),
+            clean.baskets or f"The log names {baskets} baskets.",
+            "No user of the log comes back for a second basket.",
+        ),
+        "demographics": _told(
+            bool(attributes),
+            f"The log tells users apart by {', '.join(attributes)}.",
+            "The log has no attributes that tell users apart.",
+        ),
+    }
+
+
+def _about_length(clean: CleanLog, horizon_days: int, period_days: int) -> dict[str, tuple[bool, str]]:
+    """What follows from the time that the log spans, or from the number of baskets."""
+    events = clean.events
+    span = span_days(events)
+    if span is None:
+        thrice = int((events.groupby("user_id")["basket_number"].max() >= 3).sum())
+        no_times = (False, "The log has no times.")
+        enough = _enough_users(thrice, "have three baskets or more: to learn from, to tune on and to test on")
+        return {"validation": enough, "held_out_weeks": no_times, "months": no_times, "quarters": no_times}
+    spans = f"The log spans {span:.1f} days"
+    told = _told(
+        len(rolling_origins(events, horizon_days, 2)) == 2,
+        f"{spans}, enough to tune on one period of {horizon_days} days and test on the next.",
+        f"{spans}, and history, tuning and test need at least {3 * horizon_days} days.",
+    )
+    monthly, quarterly = _regular_users(clean, horizon_days, period_days)
+    return {
+        "validation": told,
+        "held_out_weeks": told,
+        "months": _told(
+            span >= 4 * horizon_days + 1 and monthly >= MIN_USERS,
+            f"{monthly} users are active in each of the last four periods of {horizon_days} days.",
+            f"{spans}, and {monthly} users are active in each of four periods of {horizon_days} days; "
+            f"{MIN_USERS} are needed.",
+        ),
+        "quarters": _told(
+            span >= 3.5 * period_days and quarterly >= MIN_USERS,
+            f"{quarterly} users are active in each of four periods of {period_days} days.",
+            f"{spans}, and {quarterly} users are active in each of four periods of {period_days} days; "
+            f"{3.5 * period_days:g} days and {MIN_USERS} such users are needed.",
+        ),
+    }
+
+
+def _categorised(events: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
+    """Events of items that have a category, with it."""
+    return events.merge(items.loc[items["category"].notna(), ["item_id", "category"]], on="item_id")
+
+
+def _enough_users(n_users: int, what: str) -> tuple[bool, str]:
+    enough = n_users >= MIN_USERS
+    return enough, f"{n_users} users {what}{'.' if enough else f', and {MIN_USERS} are needed.'}"
+
+
+def _regular_users(clean: CleanLog, month_days: int, quarter_days: int) -> tuple[int, int]:
+    """Users active in each of the last four months, and in all quarters.
+
+    Active means 5 categories in baskets in every period, and 20 in the last quarter, which is forecast.
+    """
+    events = _categorised(clean.events[is_goal(clean.events)], clean.items)
+    if events.empty:
+        return 0, 0
+    end = clean.events["timestamp"].max().normalize()
+    start = end - pd.Timedelta(days=4 * month_days)
+    recent = events[events["timestamp"].between(start, end, inclusive="left")]
+    return (
+        _active_in_all(recent, quarters(recent["timestamp"], month_days, start=start), [5, 5, 5, 5]),
+        _active_in_all(events, quarters(events["timestamp"], quarter_days), [5, 5, 5, 20]),
+    )
+
+
+def _active_in_all(events: pd.DataFrame, period: Ints, minimum: Sequence[int]) -> int:
+    """Users with that many different (basket, category) pairs in every period."""
+    pairs = events[["user_id", "basket_id", "category"]].assign(period=period).drop_duplicates()
+    activity = pairs.groupby(["user_id", "period"]).size().unstack(fill_value=0)
+    return int((activity.reindex(columns=range(len(minimum)), fill_value=0) >= minimum).all(axis=1).sum())
+
+
+def _told(supported: bool, yes: str, no: str) -> tuple[bool, str]:
+    return bool(supported), yes if supported else no

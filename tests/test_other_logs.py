@@ -1,0 +1,108 @@
+"""The study on logs that are not shops' purchase tables: kinds of events, and baskets without times."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_own_data import SMALL, run, skips
+
+ROOT = Path(__file__).resolve().parents[1]
+
+pytestmark = pytest.mark.slow
+
+
+def results(folder: Path, notebook: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "results" / f"{notebook}.json").read_text("utf-8"))
+    return found
+
+
+def run_small(*options: str) -> None:
+    done = run(*options, *(part for setting in SMALL for part in ("--set", setting)))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("market")
+    size = "01.marketplace=n_users=200,n_items=300,n_categories=12,events_per_user=500"
+    size += ",cart_share=0.6,purchase_share=0.8"
+    run_small("--dataset", "marketplace", "--set", size, "--out", str(folder))
+    return folder / "reports" / "marketplace"
+
+
+def test_views_carts_and_purchases_get_weights_that_are_learned(market: Path) -> None:
+    found = results(market, "01_data_prep")["metrics"]
+    weights = {key.rpartition(".")[2]: value for key, value in found.items() if ".event_weight." in key}
+    assert weights.keys() == {"view", "cart", "purchase", "review", "return"}
+    assert weights["purchase"] == 1 and 0 <= weights["view"] <= 3 and weights["return"] <= 0
+    assert found["data.removed.no_item"] > 0, "searches are counted"
+    page = (market / "01_data_prep.html").read_text("utf-8")
+    assert "Learned on what" in page and (market / "figures" / "01_funnel.png").is_file()
+
+
+def test_the_marketplace_runs_whole_and_the_truth_lies_beside_the_log(market: Path) -> None:
+    assert not skips(market / "03_interest_decay.html")
+    assert "decay.product.event_types_gain" in results(market, "03_interest_decay")["metrics"]
+    assert results(market, "04_interest_migration")["metrics"]
+    assert list((ROOT / "data" / "cache").glob("marketplace-*/truth.json"))
+
+
+@pytest.fixture(scope="module")
+def baskets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ordered baskets of 90 users with favourites that change every ten baskets."""
+    folder, rng = tmp_path_factory.mktemp("baskets"), np.random.default_rng(1)
+    log = {}
+    for user in range(90):
+        taste = [rng.choice(80, 6, replace=False) for _ in range(4)]
+        log[str(user)] = [
+            [int(i) for i in {*rng.choice(taste[number // 10], 3), rng.integers(80)}]
+            for number in range(rng.integers(26, 40))
+        ]
+    (folder / "my.json").write_text(json.dumps(log))
+    (folder / "my.yml").write_text("format: {kind: baskets}")
+    fewer = ("--set", "03.half_lives_baskets=[2,10]")
+    options = ("--data", f"{folder}/my.json", "--mapping", f"{folder}/my.yml", "--out", str(folder))
+    run_small(*options, *fewer)
+    return folder / "reports" / "my"
+
+
+def test_decay_counts_in_baskets_where_there_are_no_times(baskets: Path) -> None:
+    found = results(baskets, "03_interest_decay")["metrics"]
+    assert found["decay.product.half_life_baskets"] == 2
+    assert found["decay.product.gain"]["low"] > 0, "tastes change every ten baskets"
+    assert not [key for key in found if "days" in key or "per_day" in key]
+    shown = results(baskets, "06_recommendation_evaluation")["metrics"]
+    assert shown["recommend.last_basket.all.ndcg10.personal_hl10"]["n"] == 90
+    assert not [key for key in shown if "hl90" in key]
+
+
+def test_what_needs_times_is_skipped_and_says_so(baskets: Path) -> None:
+    assert "The log knows the order of baskets but no times; decay is counted in baskets." in skips(
+        baskets / "03_interest_decay.html"
+    )
+    assert not results(baskets, "04_interest_migration")["metrics"]
+    assert not skips(baskets / "05_interest_transfer.html")
+    assert "The log has no times." in (baskets / "01_data_prep.html").read_text("utf-8")
+
+
+def test_findings_are_about_their_own_data(market: Path, baskets: Path) -> None:
+    pages = [(folder / "09_findings.html").read_text("utf-8") for folder in (market, baskets)]
+    assert "'marketplace'" in pages[0] and "'my'" in pages[1]
+    claims = [results(folder, "06_recommendation_evaluation")["claims"] for folder in (market, baskets)]
+    assert claims[0] != claims[1]
+
+
+REAL = {"movielens_1m": ("data.events", 1_000_209), "tafeng_baskets": ("data.events", 571_933)}
+
+
+@pytest.mark.parametrize("dataset", REAL)
+def test_the_study_runs_on_real_logs_of_others(dataset: str, tmp_path: Path) -> None:
+    folder = os.environ.get("INTEREST_DATA", "")
+    if not (Path(folder) / dataset).is_dir():
+        pytest.skip(f"INTEREST_DATA names no folder with {dataset}; docs/datasets.md tells how to get it")
+    run_small("--dataset", dataset, "--out", str(tmp_path))
+    key, value = REAL[dataset]
+    assert results(tmp_path / "reports" / dataset, "01_data_prep")["metrics"][key] == value
