@@ -11,12 +11,14 @@ from interest_lib.split import quarters, rolling_origins
 
 MIN_USERS = 40  # fewer than that, and intervals over users say nothing
 MIN_EVENTS = 50  # of a user with a profile to speak of
+MIN_REPEATS = 0.01  # share of goal events; with fewer, own counts foretell nothing
 
 PARTS: Final = {
     "times": "03 the interest of one user through time",
     "categories": "02, 03 and 04 interests by category",
     "event_types": "03 what views, carts and the like add to purchases",
     "baskets": "05 and 06 repeat purchases",
+    "repeats": "03, 05 and 06 what own repeats foretell",
     "demographics": "05 what age, income and the like tell of new users",
     "validation": "03 and 06 settings chosen on an earlier period",
     "profiles": "02 groups of taste and latent interests",
@@ -93,6 +95,7 @@ def _about_columns(clean: CleanLog) -> dict[str, tuple[bool, str]]:
     categories = items["category"].nunique()
     attributes = [name for name in users.columns if name != "user_id" and users[name].nunique() > 1]
     baskets = events.loc[is_goal(events), "basket_id"].nunique()
+    repeats = float(events[is_goal(events)].duplicated(["user_id", "item_id"]).mean())
     return {
         "times": _told(
             "timestamp" in events,
@@ -113,6 +116,12 @@ def _about_columns(clean: CleanLog) -> dict[str, tuple[bool, str]]:
             baskets > events["user_id"].nunique(),
             clean.baskets or f"The log names {baskets} baskets.",
             "No user of the log comes back for a second basket.",
+        ),
+        "repeats": _told(
+            repeats >= MIN_REPEATS,
+            f"{repeats:.1%} of what is predicted repeats an item of the same user.",
+            f"Only {repeats:.1%} of what is predicted repeats an item of the same user, so that own counts "
+            "foretell nothing.",
         ),
         "demographics": _told(
             bool(attributes),

@@ -26,7 +26,7 @@ from interest_lib.marketplace_settings import read_settings
 from interest_lib.paths import plain, shown
 from interest_lib.rules import LeftOut
 from interest_lib.schema import EVENT_COLUMNS, ITEM_COLUMNS, REQUIRED, USER_COLUMNS, InputError, nearest
-from interest_lib.tables import POSITION, FileTable, append, as_notes, by_step, read_table
+from interest_lib.tables import FileTable, append, as_notes, by_step, first_or_last, read_table
 
 
 class Removed(NamedTuple):
@@ -334,10 +334,9 @@ def _own(con: Backend, plan: ColumnMapping, data: Path | None, name: str = "") -
     for part in logs[1:]:
         file = part.source.path.name
         removed += [rule._replace(step=f"{rule.step} of {file}") for rule in part.left_out]
-    for part_name, key in (("items", "item_id"), ("users", "user_id")):
-        if part_name in tables:
-            keep = ((plan.items if part_name == "items" else plan.users) or TablePart()).keep
-            tables[part_name], notes = _one_row_each(con, tables[part_name], key, parts[part_name], keep)
+    for part_name, key, section in (("items", "item_id", plan.items), ("users", "user_id", plan.users)):
+        if section:
+            tables[part_name], notes = _one_row_each(con, tables[part_name], key, parts[part_name], section)
             removed += notes
     events = tables["events"]
     attributes = [name for name in ITEM_COLUMNS if name in events.columns and name != "item_id"]
@@ -424,16 +423,11 @@ def _check_one_spelling(parts: list[FileTable], name: str) -> None:
 
 
 def _one_row_each(
-    con: Backend, stored: ir.Table, key: str, part: FileTable, keep: str
+    con: Backend, stored: ir.Table, key: str, part: FileTable, section: TablePart
 ) -> tuple[ir.Table, list[LeftOut]]:
     """One row for each item or user; two different ones are refused unless the mapping says which to keep."""
-    if keep:
-        order = stored[POSITION] if keep == "first" else stored[POSITION].desc()
-        rank = ibis.row_number().over(group_by=key, order_by=order)
-        ranked = stored.mutate(**{"row rank": rank})
-        single = ranked.filter(ranked["row rank"] == 0).drop("row rank", POSITION)
-    else:
-        single = stored.distinct()
+    keep = section.keep
+    single = first_or_last(stored, key, keep) if keep else stored.distinct()
     table = con.create_table(gen_name("log"), single, temp=True)
     rows, left = (int(counted.count().execute()) for counted in (stored, table))
     con.raw_sql(f"DROP TABLE {stored.get_name()}")
@@ -444,7 +438,8 @@ def _one_row_each(
             raise InputError(f"{where} holds {row[key]!r} in {row['rows']} different rows; keep one of them.")
     notes = as_notes(part)
     if rows > left:
-        told = f"the {keep} row of each {key} holds" if keep else "they repeat another row"
+        by = f" by {plain(section.by)}" if section.by else ""
+        told = f"the {keep} row of each {key}{by} holds" if keep else "they repeat another row"
         why = f"{part.source.path.name}: {rows - left} rows, {told}"
         notes.append(LeftOut("repeated descriptions", 0, why))
     return table, notes

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +62,11 @@ class TablePart:
         What every row is when no column says so; empty when the mapping does not say either.
     keep
         first or last: which of several rows with one id holds; empty where they are an error.
+    by
+        The files' column that orders these rows; empty for the order in which they stand.
+    between
+        From when on and before when events are read, in ISO 8601 on the clock of the mapping's zone; empty
+        for all.
     """
 
     data: Path | None = None
@@ -70,6 +76,8 @@ class TablePart:
     joins: tuple["Join", ...] = ()
     event: str = ""
     keep: str = ""
+    by: str = ""
+    between: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,14 +171,16 @@ def read_mapping(path: Path, folder: Path | None = None) -> ColumnMapping:
     'ms'
     """
     label = str(path)
-    known = (*_PART, "event", "also", "timezone", "weights", "items", "users", "source")
+    known = (*_PART, "event", "also", "timezone", "between", "weights", "items", "users", "source")
     given = section(label, read_yaml(path), known)
     base = path.parent if folder is None else folder
     kinds = EVENT_COLUMNS if given.get("items") is not None else {**EVENT_COLUMNS, **ITEM_COLUMNS}
+    between = _between(label, given.get("between"))
+    also = _also(f"{label}: also", given.get("also") or [], base, kinds)
     return ColumnMapping(
         label,
-        _events(label, given, base, kinds),
-        _also(f"{label}: also", given.get("also") or [], base, kinds),
+        replace(_events(label, given, base, kinds), between=between),
+        tuple(replace(part, between=between) for part in also),
         text(label, given, "timezone") or "UTC",
         _weights(label, given),
         _further(label, given, base, "items", ITEM_COLUMNS),
@@ -266,6 +276,26 @@ def _also(where: str, given: Any, base: Path, kinds: Mapping[str, str]) -> tuple
     return tuple(parts)
 
 
+def _between(where: str, given: Any) -> tuple[str, ...]:
+    """The ends of the period that is read."""
+    if given is None:
+        return ()
+    ends = []
+    for end in given if isinstance(given, list) else [given]:
+        try:
+            ends.append(datetime.fromisoformat(str(end)))
+        except ValueError:
+            raise InputError(
+                f"{where}: between holds {shown(end)}, which is no time; write it like 2017-12-04 18:30:00."
+            ) from None
+        if ends[-1].tzinfo:
+            raise InputError(f"{where}: between holds {shown(end)} with a zone; write it as timezone says.")
+    if len(ends) != 2 or ends[0] >= ends[1]:
+        told = "write the first time and the one that ends the period, such as [2017-11-25, 2017-12-04]."
+        raise InputError(f"{where}: between holds no two times in their order; {told}")
+    return tuple(end.isoformat(" ") for end in ends)
+
+
 def _join(where: str, given: Any, base: Path, kinds: Mapping[str, str] | None) -> Join:
     entry = section(where, given, (*_PART, "key"))
     key = text(where, entry, "key")
@@ -282,12 +312,15 @@ def _further(
     if given.get(key) is None:
         return None
     where = f"{label}: {key}"
-    entry = section(where, given[key], (*_PART, "keep"))
+    entry = section(where, given[key], (*_PART, "keep", "by"))
     if not text(where, entry, "data"):
         raise InputError(f"{where}: data is missing; name the file that holds the {key}.")
     part = _part(where, entry, base, None if key == "users" else kinds)
     keep = one_of(where, entry, "keep", ("first", "last"))
-    return replace(part, keep=keep)
+    by = text(where, entry, "by")
+    if by and not keep:
+        raise InputError(f"{where}: by says nothing without keep; write keep: first or keep: last.")
+    return replace(part, keep=keep, by=by)
 
 
 def _columns(where: str, given: dict[str, Any], kinds: Mapping[str, str] | None) -> dict[str, Column] | None:

@@ -182,6 +182,11 @@ def relative_gain(
     Interval
         0.05 is a gain of five per cent.
 
+    Raises
+    ------
+    InputError
+        When the base scores zero for so many users that a resample has nothing else.
+
     Examples
     --------
     >>> relative_gain(np.array([0.2, 0.4]), np.array([0.1, 0.2]), seed=1)
@@ -189,8 +194,13 @@ def relative_gain(
     """
     pairs = np.column_stack([new, base]).astype(np.float64)
     means = np.array([pairs[drawn].mean(axis=0) for drawn in _draws(len(pairs), seed, n_resamples)])
-    low, high = np.quantile(means[:, 0] / means[:, 1] - 1, [(1 - level) / 2, (1 + level) / 2])
     mean_new, mean_base = pairs.mean(axis=0)
+    if not (means[:, 1] > 0).all():
+        raise InputError(
+            "There is nothing to be relative to, as the baseline scores zero for (nearly) every user: give a "
+            "larger log, or compare with another baseline."
+        )
+    low, high = np.quantile(means[:, 0] / means[:, 1] - 1, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(mean_new / mean_base - 1), float(low), float(high), len(pairs))
 
 

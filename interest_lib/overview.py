@@ -1,9 +1,11 @@
 """The first look at a cleaned log: activity, repetition, oddities."""
 
+import ibis
 import pandas as pd
 
 from interest_lib import quality
 from interest_lib.datasets import Log
+from interest_lib.engine import connect
 from interest_lib.history import is_goal
 from interest_lib.prepare import CleanLog
 
@@ -172,15 +174,10 @@ def repeat_share(clean: CleanLog, by: str = "category") -> pd.DataFrame:
     """
     events = clean.events[is_goal(clean.events)]
     time = "timestamp" if "timestamp" in events else "basket_number"
-    first = events.groupby(["user_id", "item_id"])[time].transform("min")
-    events = events.assign(repeat=events[time] > first)
-    rows = events.merge(
-        clean.items[["item_id"] if by == "item_id" else ["item_id", by]], on="item_id"
-    ).groupby(by, sort=True)
-    shares = rows.agg(
-        events=("repeat", "size"), users=("user_id", "nunique"), repeat_share=("repeat", "mean")
-    )
-    return shares.reset_index().sort_values(["events", by], ascending=[False, True], ignore_index=True)
+    told = events[["user_id", "item_id", time]].rename(columns={time: "timestamp"})
+    if by != "item_id":
+        told = told.merge(clean.items[["item_id", by]], on="item_id")
+    return connect().to_pandas(quality.repeat_share(ibis.memtable(told), by))
 
 
 def quality_checks(clean: CleanLog, horizon_days: int = 28) -> pd.DataFrame:

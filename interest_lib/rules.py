@@ -11,7 +11,7 @@ from interest_lib.mapping import Column, TablePart
 from interest_lib.paths import plain, shown
 from interest_lib.schema import EVENTS, InputError, nearest
 from interest_lib.sources import Source
-from interest_lib.times import EARLIEST, LATEST, fitting_unit, instant, is_time, is_unclear
+from interest_lib.times import EARLIEST, LATEST, fitting_unit, instant, is_time, is_unclear, is_within
 
 # DuckDB alone would also take "nan" and "1_000" for a number.
 _NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -88,7 +88,7 @@ class Rules:
         return [
             *(f"where {name}" for name in self.part.where),
             *(["event values"] if translated else []),
-            *(["impossible times"] if timed else []),
+            *(["outside of the period" if self.part.between else "impossible times"] if timed else []),
         ]
 
     def prepared(self, source: Source, numbered: bool = False) -> ir.Table:
@@ -99,6 +99,7 @@ class Rules:
         read = {f"text {name}": column for name, column in self.columns.items()}
         read |= {f"where {i}": Column(name) for i, name in enumerate(self.part.where)}
         read |= {f"key {i}": Column(name) for i, name in enumerate(self.keys)}
+        read |= {"by": Column(self.part.by)} if self.part.by else {}
         table = source.texts(read, numbered)
         for step in (self._meanings, self._left_out):
             table = source.table(source.con.compile(step(table)))
@@ -126,7 +127,8 @@ class Rules:
         wanted = ~ibis.or_(ibis.literal(False), *out)
         for name in self.columns:
             if self.kind(name) == "time":
-                out.append(table[f"good {name}"] & table[f"time {name}"].isnull())
+                within = is_within(table[f"time {name}"], self.part.between, self.zone)
+                out.append(table[f"good {name}"] & ~within)
         kept = ~ibis.or_(ibis.literal(False), *out)
         # A row counts for the first rule that leaves it out.
         first = {
@@ -208,8 +210,8 @@ def check_rows(source: Source, rules: Rules) -> dict[str, Any]:
     if found.get("out impossible times", 0) > _MOST_IMPOSSIBLE * found["rows"]:
         raise _impossible(source, rules, found["out impossible times"])
     if not found["kept"]:
-        steps = " and ".join(map(plain, rules.steps))
-        raise InputError(f"{source.path}: no row is left by {steps}; correct the mapping.")
+        steps = ", ".join(map(plain, rules.steps))
+        raise InputError(f"{source.path}: no row is left by these rules: {steps}; correct the mapping.")
     return found
 
 
@@ -252,6 +254,10 @@ def counted(rules: Rules, found: Mapping[str, Any]) -> list[LeftOut]:
         counted.append(LeftOut(step, found[f"out {step}"], "the mapping translates the event to null"))
     if found.get(f"out {(step := 'impossible times')}"):
         why = f"the time lies before {EARLIEST} or after {LATEST}"
+        counted.append(LeftOut(step, found[f"out {step}"], why))
+    if f"out {(step := 'outside of the period')}" in found:
+        first, end = rules.part.between
+        why = f"the mapping keeps only times from {first} on and before {end}, on the clock of {rules.zone}"
         counted.append(LeftOut(step, found[f"out {step}"], why))
     return counted
 

@@ -18,6 +18,9 @@ from interest_lib.sources import Source, open_source
 POSITION: Final = "row position"
 """Column with the number of the row, where a mapping keeps the first or the last of several."""
 
+ORDER: Final = "row order"
+"""Column with the text by which a mapping orders these rows."""
+
 _NOTES: Final = ("decimals for ids", "words for ids", "summer time")
 _REPEATS: Final = "the row repeats another one in every column of the file"
 
@@ -35,8 +38,8 @@ class FileTable:
     kinds
         id, time, order, number, event or text for each of our names.
     values
-        A column for each of our names: times in UTC, all else as text; and `POSITION` where the mapping keeps
-        the first or last row.
+        A column for each of our names: times in UTC, all else as text; `POSITION` where the mapping keeps the
+        first or last row, and `ORDER` where it says by which column.
     whole
         For each id column: whether all of its values are whole numbers, written plainly, that int64 can hold.
     decimals
@@ -72,8 +75,9 @@ class FileTable:
             elif kind == "order" or (kind == "id" and whole[name]):
                 value = value.try_cast("int64")
             typed[name] = value
-        if POSITION in self.values.columns:
-            typed[POSITION] = self.values[POSITION]
+        for name in (POSITION, ORDER):
+            if name in self.values.columns:
+                typed[name] = self.values[name]
         return self.values.select(**typed)
 
 
@@ -118,7 +122,12 @@ def read_table(
     InputError
         A file cannot be read, lacks a column, has no rows, or has an unusable value (the first is named).
     """
-    return _read(con, part, label, kinds, required, zone, more, once, key="")
+    table = _read(con, part, label, kinds, required, zone, more, once, key="")
+    if part.between and "timestamp" not in table.columns:
+        raise InputError(
+            f"{label}: between is for times, and {table.source.path} has no timestamp; delete it."
+        )
+    return table
 
 
 def _read(
@@ -137,27 +146,30 @@ def _read(
     source = open_source(con, part.data, part.format)
     columns = _choose(source, part, label, kinds, required=required, more=more)
     keys = tuple(dict.fromkeys([*([key] if key else []), *(join.key for join in part.joins)]))
-    for name in (*part.where, *keys):
+    for name in (*part.where, *keys, *([part.by] if part.by else [])):
         if not source.has(name):
             hint = nearest(plain(name), map(plain, source.names))
             raise InputError(f"{label}: column {plain(name)} is not in {source.path}; {hint}")
     joined = {name for join in part.joins for name in join.part.columns or {}}
     event = part.event or ("?" if "event" in joined else "")
+    if "timestamp" in required and "timestamp" not in {*columns, *joined}:
+        required = (*required, "basket_number")
     rules = Rules(part, columns, kinds, required, zone, event, keys, bool(key))
     found = check_rows(source, rules)
     left_out = counted(rules, found)
-    if once:
+    kept, duplicates = rules.prepared(source, numbered=bool(part.keep)), 0
+    if once and source.may_repeat():
         distinct = source.once()
         left = rules.prepared(distinct).agg(rows=ibis._.kept.sum().fill_null(0))
         duplicates = found["kept"] - source.collect(left)[0]["rows"]
+        kept = rules.prepared(distinct) if duplicates else kept
+    if once:
         left_out.append(LeftOut("exact duplicates", duplicates, _REPEATS))
-        kept = rules.prepared(distinct if duplicates else source)
-    else:
-        kept = rules.prepared(source, numbered=bool(part.keep))
     values = kept.filter(kept.kept).select(
         **{name: kept[rules.result(name)] for name in columns},
         **{f"key {i}": kept[f"key {i}"] for i in range(len(keys))},
         **({POSITION: kept.position} if part.keep else {}),
+        **({ORDER: kept.by} if part.by else {}),
     )
     table = FileTable(
         source,
@@ -228,7 +240,8 @@ def _join_all(
     rows = int(values.count().execute())
     for join in part.joins:
         names = tuple(name for name in required if name in (join.part.columns or {}))
-        other = _read(con, join.part, label, table.kinds, names, zone, True, False, join.key)
+        joined = replace(join.part, between=part.between)
+        other = _read(con, joined, label, table.kinds, names, zone, True, False, join.key)
         _check_unique(other, join.key)
         added = other.values.select(*other.columns, **{"joined key": other.values["key 0"]})
         here = values[f"key {keys.index(join.key)}"]
@@ -269,6 +282,39 @@ def as_notes(table: FileTable) -> list[LeftOut]:
     ]
 
 
+def first_or_last(table: ir.Table, key: str, keep: str) -> ir.Table:
+    """Of several rows with one id the first or the last.
+
+    Parameters
+    ----------
+    table
+        From `FileTable.typed`, with the column `POSITION`. If it has the column `ORDER`, that goes first:
+        numbers by size, then other texts by letters; a row without it holds only where no other does.
+    key
+        The column with the id.
+    keep
+        first or last.
+
+    Returns
+    -------
+    ibis.expr.types.Table
+        Without `POSITION` and `ORDER`.
+
+    Examples
+    --------
+    >>> table = ibis.memtable({"id": [1, 1], "x": ["a", "b"], POSITION: [0, 1], ORDER: ["10", "9"]})
+    >>> first_or_last(table, "id", "last").x.to_list()
+    ['a']
+    """
+    order = [table[POSITION]]
+    if ORDER in table.columns:
+        number = table[ORDER].try_cast("decimal(38, 9)")
+        order = [number, number.isnull().ifelse(table[ORDER], ibis.null("string")), *order]
+    by = [ibis.asc(part) if keep == "first" else ibis.desc(part) for part in order]
+    ranked = table.mutate(**{"row rank": ibis.row_number().over(group_by=key, order_by=by)})
+    return ranked.filter(ranked["row rank"] == 0).drop("row rank", *{POSITION, ORDER} & {*table.columns})
+
+
 def append(tables: Sequence[FileTable], whole: Mapping[str, bool]) -> ir.Table:
     """All events of several files, null where a file lacks a column that another has.
 
@@ -297,7 +343,7 @@ def append(tables: Sequence[FileTable], whole: Mapping[str, bool]) -> ir.Table:
     typed = []
     for table in tables:
         if ("timestamp" in table.columns) != ("timestamp" in tables[0].columns):
-            told = "only one of them has times; give timestamp for both or for none."
+            told = "only one of them has times; give timestamp for both."
             raise InputError(f"{tables[0].source.path} and {table.source.path}: {told}")
         events = table.typed(whole)
         if "event" not in events.columns:

@@ -123,6 +123,27 @@ def instant(text: ir.StringValue, unit: str, pattern: str, zone: str) -> ir.Time
     return possible.ifelse(time, ibis.null("timestamp(6)"))
 
 
+def is_within(time: ir.TimestampValue, between: tuple[str, ...], zone: str) -> ir.BooleanValue:
+    """Whether a time is known and lies in a period.
+
+    Parameters
+    ----------
+    time
+        From `instant`.
+    between
+        From when on and before when, in ISO 8601; empty for always.
+    zone
+        Whose clock shows these.
+    """
+    within: ir.BooleanValue = time.notnull()
+    if between:
+        first, end = (
+            _at_zone(zone, ibis.literal(text).cast("timestamp(6)")).cast("timestamp(6)") for text in between
+        )
+        within = within & (time >= first) & (time < end)
+    return within.fill_null(False)
+
+
 def has_zone(unit: str, pattern: str) -> bool:
     """Whether every time in a form carries its zone."""
     return bool(unit) or "%z" in pattern

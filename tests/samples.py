@@ -207,20 +207,23 @@ def _row(user: Any, item: Any, time: datetime, event: str) -> Row:
 
 
 def taobao(folder: Path) -> Sample:
-    """No header; epoch seconds, for which the shop's clock is of no matter; some of them are nonsense."""
+    """No header; epoch seconds of nine days on the shop's clock; some of them are nonsense."""
     ours = {"pv": "view", "fav": "cart", "cart": "cart", "buy": "purchase"}
     kinds = ["pv", "pv", "fav", "pv", "cart", "buy", "pv"]
     found, lines = [], []
-    for number, visit in enumerate(visits("taobao", datetime(2017, 9, 25), users=12)):
+    for number, visit in enumerate(visits("taobao", datetime(2017, 11, 24, 16), users=12, days=9)):
         kind, category = kinds[number % 7], 2520377 + visit.item % 3
         found.append(_row(visit.user + 1, visit.item + 2268318, visit.time, ours[kind]))
         lines.append((visit.user + 1, visit.item + 2268318, category, kind, seconds(visit.time)))
     lines.append(lines[5])  # the source repeats 49 rows
-    lines.append((*lines[0][:4], -2134949234))  # and has 38 negative times
+    # It has 38 negative times and one of 2037. The others are the seconds just outside of the nine days.
+    lines.extend((*lines[0][:4], time) for time in (-2134949234, 2122867355, 1511539199, 1512316800))
+    lines.append((*lines[0][:4], 1511539200))
+    found.append(_row(lines[0][0], lines[0][1], datetime(2017, 11, 24, 16), "view"))
     write_rows(folder / "UserBehavior.csv", lines)
     sold = sorted({(line[1], line[2]) for line in lines})
     items = [{"item_id": item, "category": str(category)} for item, category in sold]
-    return Sample(found, items, removed={"exact duplicates": 1, "impossible times": 1})
+    return Sample(found, items, removed={"exact duplicates": 1, "outside of the period": 4})
 
 
 GOODS = [

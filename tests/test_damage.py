@@ -229,6 +229,7 @@ REFUSED: dict[str, tuple[str, str | bytes, str, str]] = {
         "translate it by values",
     ),
     "basket zero": ("a.csv", "user_id,item_id,basket_number\na,b,0\n", "", "from 1"),
+    "no basket": ("a.csv", "user_id,item_id,basket_number\na,b,1\na,c,\n", "", "basket_number is empty"),
     "half a basket": ("a.csv", "user_id,item_id,basket_number\na,b,1.5\n", "", "from 1"),
     "nothing kept": ("a.csv", CSV, GOOD + "where: {user_id: [nobody]}", "no row is left"),
     "jsonl, broken line": ("a.jsonl", JSONL + '{"user_id": \n', "", "line 41 is not valid JSON"),
@@ -314,6 +315,8 @@ MAPPINGS: dict[str, tuple[str | bytes, str]] = {
     "empty pattern": ("items: {data: '*.nothing'}", "no file has such a name"),
     "line end in a name": ('items: {data: "a\\nb.csv"}', "control characters"),
     "keep what": ("items: {data: a.csv, keep: best}", "keep 'best' is unknown"),
+    "by without keep": ("items: {data: a.csv, by: timestamp}", "by says nothing without keep"),
+    "by what": ("items: {data: a.csv, keep: last, by: timestmp}", "did you mean timestamp?"),
     "keep of events": ("keep: last", "key 'keep' is unknown"),
     "also nothing": ("also: 3", "lines of the form key: value"),
     "also without a file": ("also: {event: view}", "also: data is missing"),
@@ -328,6 +331,13 @@ MAPPINGS: dict[str, tuple[str | bytes, str]] = {
         "only one of them has times",
     ),
     "also lacks": (GOOD + "also: {data: a.csv, columns: {user_id: user_id}}", "also: columns lacks item_id"),
+    "between one": ("between: 2020-01-01", "no two times in their order"),
+    "between backwards": ("between: [2020-01-02, 2020-01-01]", "no two times in their order"),
+    "between words": ("between: [then, now]", "'then', which is no time"),
+    "between numbers": ("between: [1577836800, 1577836900]", "which is no time"),
+    "between zones": ("between: ['2020-01-01T00:00Z', '2020-01-02T00:00Z']", "with a zone"),
+    "between years": ("between: [2030-01-01, 2031-01-01]", "these rules: outside of the period"),
+    "between baskets": ("data: b.json\nbetween: [2020-01-01, 2020-01-02]", "between is for times"),
     "column in two files": (
         GOOD + "join: {data: a.csv, key: user_id, columns: {user_id: user_id}}",
         "two files",
@@ -346,7 +356,7 @@ def test_a_bad_mapping_is_told_in_a_sentence(con: engine.BaseBackend, name: str)
     write("a.csv", CSV)
     write("b.json", '{"u": [[1]]}')
     write("my.yml", content)
-    sentence = refusal(con, "a.csv", "my.yml")
+    sentence = refusal(con, "" if name == "between baskets" else "a.csv", "my.yml")
     assert words in sentence
     assert is_told_well(sentence), sentence
 
@@ -615,6 +625,7 @@ KEYS = [
     "where",
     "join",
     "also",
+    "between",
     "items",
     "users",
     "source",

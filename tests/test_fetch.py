@@ -258,6 +258,15 @@ def test_files_that_need_a_login(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) 
     assert str(shelf.root / "own" / "log") in refusal()
 
 
+def test_further_events_need_their_files_too(shelf: Shelf) -> None:
+    shelf.preset(login="download both", also=[{"data": "buys.csv", "event": "purchase"}])
+    shelf.folder.mkdir(parents=True)
+    (shelf.folder / "events.csv").write_bytes(LOG)
+    assert "no buys.csv in" in refusal()
+    (shelf.folder / "buys.csv").write_bytes(LOG)
+    assert fetch.prepare("log") == shelf.folder
+
+
 def test_own_folder_of_data_comes_first(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf.files["events.csv"] = LOG
     shelf.preset({"address": "events.csv", "checksum": None}, data=".")

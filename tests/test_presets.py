@@ -52,27 +52,11 @@ def test_events_are_read_as_they_are(loaded: tuple[Log, Sample]) -> None:
     assert rows(log.events) == counted(sample.events)
 
 
-def test_items_are_read_as_they_are(loaded: tuple[Log, Sample], request: pytest.FixtureRequest) -> None:
+def test_items_are_read_as_they_are(loaded: tuple[Log, Sample]) -> None:
     log, sample = loaded
-    if log.name == "retailrocket":
-        reason = "a mapping cannot say yet that `keep` goes by a column of times"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     assert (log.items is None) == (sample.items is None)
     if log.items is not None and sample.items is not None:
         assert rows(log.items) == counted(sample.items)
-
-
-def test_categories_of_products_that_never_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What RetailRocket can tell as long as the test above has to fail for it."""
-    (tmp_path / "retailrocket").mkdir()
-    sample = SAMPLES["retailrocket"](tmp_path / "retailrocket")
-    monkeypatch.setenv("INTEREST_DATA", str(tmp_path))
-    items, expected = load(connect(), "retailrocket").items, sample.items
-    assert items is not None
-    assert expected is not None
-    assert rows(items.select("item_id")) == counted([{"item_id": item["item_id"]} for item in expected])
-    stayed = counted([item for item in expected if item["item_id"] % 2 == 0])
-    assert rows(items.filter(items.item_id % 2 == 0)) == stayed
 
 
 def test_users_are_read_as_they_are(loaded: tuple[Log, Sample]) -> None:
@@ -123,7 +107,7 @@ def test_samples_span_two_periods_and_users_come_back(name: str, tmp_path: Path)
     assert 50 <= len(events) <= 500
     if "timestamp" in events[0]:
         times = [row["timestamp"] for row in events]
-        assert (max(times) - min(times)).days >= 60
+        assert (max(times) - min(times)).days >= (8 if name == "taobao" else 60)
     if name != "yoochoose":  # sessions do not
         visits = {(row["user_id"], row.get("basket_number") or row["timestamp"].date()) for row in events}
         assert len(visits) >= 3 * len({row["user_id"] for row in events})

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from interest_lib import datasets, engine
+from interest_lib.inputs import files_of
 from interest_lib.mapping import input_files, mapped_files, read_mapping
 from interest_lib.schema import InputError
 
@@ -174,6 +175,41 @@ def test_times_without_zone_are_read_on_the_clock_of_the_mapping(
     assert "Asia/Shanghai" in log.card["note"]
 
 
+@pytest.mark.parametrize("ends", ["[2020-01-10, 2020-01-12]", '["2020-01-10 00:00", "2020-01-12T00:00:00"]'])
+def test_events_outside_of_a_period_are_counted(con: engine.BaseBackend, ends: str) -> None:
+    times = ["1900-01-01", "2020-01-09 23:59:59.999999", "2020-01-10", "2020-01-11 23:59:59", "2020-01-12"]
+    times += ["2020-01-11 16:00Z", "2020-01-11 15:59Z", "2020-01-09T16:00Z", "9999-12-31"]
+    write("a.csv", "user_id,item_id,timestamp\n" + "".join(f"a,b,{time}\n" for time in times))
+    log = load(con, "a.csv", f"timezone: Asia/Shanghai\nbetween: {ends}")
+    found = events(log)["timestamp"].astype(str).tolist()
+    kept = ["2020-01-09 16:00:00", "2020-01-09 16:00:00", "2020-01-11 15:59:00", "2020-01-11 15:59:59"]
+    assert found == kept
+    assert {step: rows for step, rows in counts(log).items() if rows} == {"outside of the period": 5}
+    (why,) = [rule.why for rule in log.removed if rule.rows]
+    assert "from 2020-01-10 00:00:00 on and before 2020-01-12 00:00:00" in why and "Asia/Shanghai" in why
+
+
+def test_the_period_goes_for_all_tables_of_events(con: engine.BaseBackend) -> None:
+    write_also()
+    write("my.yml", ALSO + "    between: [2020-01-02, 2020-01-05]\n")
+    log = datasets.load(con, mapping="my.yml")
+    assert sorted(events(log)["timestamp"].dt.day) == [2, 3, 4]
+    assert {step: rows for step, rows in counts(log).items() if rows} == {
+        "outside of the period": 2,
+        "exact duplicates of buys.csv": 2,
+        "where state of buys.csv": 1,
+        "join orders.csv of lines.jsonl": 1,
+    }
+    assert any(
+        rule.why.startswith("orders.csv: 1 rows, the mapping keeps only times") for rule in log.removed
+    )
+
+
+def test_a_period_may_reach_beyond_all_shops(con: engine.BaseBackend) -> None:
+    write("a.csv", CSV)
+    assert len(events(load(con, "a.csv", "between: [0001-01-01, 9999-12-31]\ntimezone: Asia/Tokyo"))) == 40
+
+
 def test_unclear_hours_are_counted_and_read_by_the_rule_of_the_zone(con: engine.BaseBackend) -> None:
     hours = [
         "2020-10-25 01:59",
@@ -303,7 +339,10 @@ ALSO = """
         event: purchase
       - data: lines.jsonl
         columns: {user_id: u, basket_id: order, item_id: i}
-        join: {data: orders.csv, key: order, columns: {timestamp: at, event: {column: kind, values: {x: null}}}}
+        join:
+          data: orders.csv
+          key: order
+          columns: {timestamp: at, event: {column: kind, values: {x: null}}}
 """
 
 
@@ -343,6 +382,16 @@ def test_further_events_are_appended_and_counted(con: engine.BaseBackend) -> Non
     assert named == ["clicks.csv", "buys.csv", "lines.jsonl", "orders.csv"]
 
 
+def test_the_files_of_a_run_are_those_that_are_read() -> None:
+    write_also()
+    write("other.csv", CSV)
+    further = [Path(name) for name in ("my.yml", "clicks.csv", "buys.csv", "lines.jsonl", "orders.csv")]
+    assert files_of("complete_journey", mapping="my.yml") == further
+    further[1] = Path("other.csv")
+    assert files_of("complete_journey", data="other.csv", mapping="my.yml") == further
+    assert files_of("complete_journey", data="other.csv") == [Path("other.csv")]
+
+
 def test_further_events_without_a_word_are_purchases(con: engine.BaseBackend) -> None:
     write("a.csv", CSV)
     log = load(con, "a.csv", "event: view\nalso: {data: a.csv}")
@@ -378,6 +427,35 @@ def test_of_several_rows_the_first_or_last_is_kept(con: engine.BaseBackend, keep
     assert items["title"].tolist() == [title, "x"]
     assert items["brand"].isna().tolist() == [keep == "last", True]
     assert any("2 rows, the" in rule.why for rule in log.removed)
+
+
+@pytest.mark.parametrize(
+    ("orders", "first", "last"),
+    [
+        (["9", "10", "8"], "c", "b"),
+        (["1431226800000000001", "1431226800000000000", "1431226799999999999"], "c", "a"),
+        (["2020-02-01", "2019-12-31", "2020-10-01"], "b", "c"),
+        (["5", "5.0", "5"], "a", "c"),
+        (["", "7", ""], "b", "b"),
+        (["", "", ""], "a", "c"),
+        (["x", "7", "y"], "b", "b"),
+    ],
+    ids=["numbers", "long numbers", "dates", "equal", "empty", "all empty", "mixed"],
+)
+@pytest.mark.parametrize("keep", ["first", "last"])
+def test_a_column_orders_the_rows_of_which_one_is_kept(
+    con: engine.BaseBackend, orders: list[str], first: str, last: str, keep: str
+) -> None:
+    write("a.csv", CSV)
+    rows = [f"{order},1,{title}" for order, title in zip(orders, "abc", strict=True)]
+    write("goods/1.csv", "\n".join(["week,item_id,title", *rows[:2], "0,2,z"]) + "\n")
+    write("goods/2.csv", f"week,item_id,title\n{rows[2]}\n")
+    log = load(con, "a.csv", f"items: {{data: goods, keep: {keep}, by: week}}")
+    assert log.items is not None
+    assert log.items.columns == ("item_id", "title")
+    items = log.items.order_by("item_id").to_pandas()
+    assert items["title"].tolist() == [first if keep == "first" else last, "z"]
+    assert any(f"2 rows, the {keep} row of each item_id by week holds" in rule.why for rule in log.removed)
 
 
 def test_events_can_come_by_a_join(con: engine.BaseBackend) -> None:
