@@ -89,7 +89,7 @@ def spark_session(
         this machine it listens on the loopback address alone.
     """
     try:
-        from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # noqa: PLC0415
+        from py4j.protocol import Py4JError  # noqa: PLC0415
         from pyspark.errors import PySparkException  # noqa: PLC0415
         from pyspark.sql import SparkSession  # noqa: PLC0415
     except ImportError:
