@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ibis
 import psutil
@@ -26,19 +26,20 @@ import pyarrow.parquet as pq
 from joblib import Parallel, delayed
 
 from interest_lib import engine, queries
+from interest_lib.blocks import blocks_of_users
 from interest_lib.layout import write_json
 from interest_lib.marketplace import Marketplace, generate
 from interest_lib.schema import EVENT_WEIGHTS
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 EVENTS_PER_USER = 500
-BLOCK_ROWS = 2_000_000  # events that a process works on at a time
 N_JOBS = min(2, os.cpu_count() or 1)  # processes of the pipeline, threads of the bare query
 HORIZON_DAYS, HALF_LIFE_DAYS, K = 28, 90, 10
 BARE_GIB, WORKER_GIB = 5.0, 2.0  # DuckDB's own limits; a process needs somewhat more
 BOUNDS = {
     "generation_seconds": 300.0,
     "pipeline_over_bare": 6.0,
+    "pipeline_over_bare_by_time": 6.0,
     "pipeline_large_over_small": 12.0,
     "pipeline_peak_gib": 8.0,
 }
@@ -49,6 +50,18 @@ def make(folder: Path, n_events: int) -> dict[str, Any]:
     generate(Marketplace(n_users=n_events // EVENTS_PER_USER), folder)
     files = sorted((folder / "events").glob("*.parquet"))
     return {"files": len(files), "rows": sum(pq.read_metadata(path).num_rows for path in files)}
+
+
+def order(folder: Path) -> dict[str, Any]:
+    """The large log once more as most shops have it: in the order of time, a user's events all over it."""
+    ordered = folder.parent / "by_time"
+    (ordered / "events").mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "items.parquet", ordered / "items.parquet")
+    con = engine.connect(threads=N_JOBS, memory_gib=BARE_GIB)
+    con.raw_sql(f"""
+        COPY (FROM read_parquet('{folder / "events"}/*.parquet') ORDER BY timestamp)
+        TO '{ordered / "events"}/part-0.parquet' (FORMAT parquet)""")
+    return {}
 
 
 def bare(folder: Path) -> dict[str, Any]:
@@ -72,13 +85,14 @@ def pipeline(folder: Path) -> dict[str, Any]:
     last = whole.filter(whole.timestamp < ibis.literal(until)).timestamp.max().execute()
     origin = last.normalize().to_pydatetime() - timedelta(days=HORIZON_DAYS)
     out = folder / "out"
-    shutil.rmtree(out, ignore_errors=True)
+    for old in (out, folder / "blocks"):
+        shutil.rmtree(old, ignore_errors=True)
     for name in ("targets", "profile", "lists"):
         (out / name).mkdir(parents=True)
     queries.popularity(whole, origin).to_parquet(out / "popular.parquet")
     con.disconnect()
     # One thread within a block, one process for each core: sums stay small and come out equal.
-    tasks = enumerate(blocks_of_users(files))
+    tasks = enumerate(blocks_of_users(files, folder / "blocks"))
     parts = Parallel(n_jobs=N_JOBS)(
         delayed(one_block)(block, number, until, origin, folder) for number, block in tasks
     )
@@ -91,13 +105,13 @@ def pipeline(folder: Path) -> dict[str, Any]:
     return totals | {"blocks": len(parts), "workers_peak_gib": sum(peaks.values())}
 
 
-def one_block(block: "Block", number: int, until: datetime, origin: datetime, folder: Path) -> dict[str, Any]:
+def one_block(
+    block: list[Path], number: int, until: datetime, origin: datetime, folder: Path
+) -> dict[str, Any]:
     """The whole pipeline on all events of some users; the numbers of rows."""
     con = engine.connect(threads=1, memory_gib=WORKER_GIB)
     con.raw_sql("SET preserve_insertion_order = false")
-    log = con.read_parquet([str(path) for path in block.files])
-    if block.n_parts > 1:
-        log = log.filter(log.user_id.hash().abs() % block.n_parts == block.part)
+    log = con.read_parquet([str(path) for path in block], hive_partitioning=False)
     items = con.read_parquet(str(folder / "items.parquet")).select("item_id", "category")
     popular = con.read_parquet(str(folder / "out" / "popular.parquet"))
     clean = con.create_table("clean", queries.clean(log, until)[0], temp=True)
@@ -118,54 +132,17 @@ def one_block(block: "Block", number: int, until: datetime, origin: datetime, fo
     return counts | {"process": os.getpid(), "peak_gib": peak_gib()}
 
 
-class Block(NamedTuple):
-    """A part of the log with all events of its users: those of some files, or some of them by hash."""
-
-    files: list[Path]
-    part: int = 0
-    n_parts: int = 1
-
-
-def blocks_of_users(files: list[Path]) -> list[Block]:
-    """The log in parts of some `BLOCK_ROWS` events that have no user in common.
-
-    Where the statistics in the files say that users lie together, a part is some whole files. Else the users
-    are dealt out by their hashed ids, and every part reads all files.
-    """
-    groups = groups_of_files(files)
-    if all(rows <= 2 * BLOCK_ROWS for _, rows in groups):
-        return [Block(group) for group, _ in groups]
-    n_parts = -(-sum(rows for _, rows in groups) // BLOCK_ROWS)
-    return [Block(files, part, n_parts) for part in range(n_parts)]
-
-
-def groups_of_files(files: list[Path]) -> list[tuple[list[Path], int]]:
-    """Files and their rows: overlapping ranges of user_id in one group, small groups put together."""
-    spans = []
-    for path in files:
-        metadata = pq.read_metadata(path)
-        place = metadata.schema.names.index("user_id")
-        parts = [metadata.row_group(i).column(place).statistics for i in range(metadata.num_row_groups)]
-        if not all(part is not None and part.has_min_max for part in parts):
-            return [(files, sum(pq.read_metadata(each).num_rows for each in files))]
-        spans.append((min(p.min for p in parts), max(p.max for p in parts), metadata.num_rows, path))
-    groups: list[tuple[list[Path], int]] = []
-    reach = None
-    for low, high, rows, path in sorted(spans, key=lambda span: span[:2]):
-        apart = reach is None or low > reach
-        if not groups or (apart and groups[-1][1] + rows > BLOCK_ROWS):
-            groups.append(([], 0))
-        groups[-1] = ([*groups[-1][0], path], groups[-1][1] + rows)
-        reach = high if reach is None else max(reach, high)
-    return groups
-
-
 def peak_gib() -> float:
     """The most memory that this process has held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
 
 
-PARTS: dict[str, Callable[..., dict[str, Any]]] = {"make": make, "bare": bare, "pipeline": pipeline}
+PARTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "make": make,
+    "order": order,
+    "bare": bare,
+    "pipeline": pipeline,
+}
 
 
 def timed(part: str, folder: Path, *numbers: int) -> dict[str, Any]:
@@ -190,26 +167,22 @@ def run_part(part: str, folder: Path, n_events: int) -> None:
     print(json.dumps({**told, "seconds": seconds, "peak_gib": peak}))
 
 
-def measure(folder: Path, n_events: int, repeats: int) -> dict[str, Any]:
-    """Generate a log, then run the bare query and the pipeline in turns."""
-    made = timed("make", folder, n_events)
+def in_turns(folder: Path, n_rows: int, repeats: int) -> dict[str, Any]:
+    """Run the bare query and the pipeline in turns."""
     runs = [(timed("bare", folder), timed("pipeline", folder)) for _ in range(repeats)]
     for base, work in runs:
-        if not made["rows"] == base["rows"] == work["rows"]:
-            raise SystemExit(f"rows differ: {made['rows']}, {base['rows']}, {work['rows']}")
+        if not n_rows == base["rows"] == work["rows"]:
+            raise SystemExit(f"rows differ: {n_rows}, {base['rows']}, {work['rows']}")
         if work["lists"] < work["users"] or work["lists"] > K * work["users"]:
             raise SystemExit("a user is without a list, or has too long a one")
+    counts = ("rows", "kept", "targets", "profile", "decayed", "lists", "users", "blocks")
     return {
-        "generation_seconds": made["seconds"],
         "bare_seconds": statistics.median(base["seconds"] for base, _ in runs),
         "bare_peak_gib": max(base["peak_gib"] for base, _ in runs),
         "pipeline_seconds": statistics.median(work["seconds"] for _, work in runs),
         "pipeline_peak_gib": max(work["peak_gib"] for _, work in runs),
         "repeats": repeats,
-        **{
-            name: runs[0][1][name]
-            for name in ("rows", "kept", "targets", "profile", "decayed", "lists", "users")
-        },
+        **{name: runs[0][1][name] for name in counts},
     }
 
 
@@ -228,18 +201,33 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        small = measure(folder / "small", options.events // 10, repeats=3)
-        large = measure(folder / "large", options.events, repeats=1)
+        small_made = timed("make", folder / "small", options.events // 10)
+        small = in_turns(folder / "small", small_made["rows"], repeats=3)
+        made = timed("make", folder / "large", options.events)
+        large = in_turns(folder / "large", made["rows"], repeats=1)
+        timed("order", folder / "large")
+        by_time = in_turns(folder / "by_time", made["rows"], repeats=1)
+    if any(by_time[name] != large[name] for name in ("kept", "targets", "profile", "lists", "users")):
+        raise SystemExit(f"the order of the log changes what comes out: {large}, {by_time}")
     found = {
-        "generation_seconds": large["generation_seconds"],
+        "generation_seconds": made["seconds"],
         "pipeline_over_bare": large["pipeline_seconds"] / large["bare_seconds"],
+        "pipeline_over_bare_by_time": by_time["pipeline_seconds"] / by_time["bare_seconds"],
         "pipeline_large_over_small": large["pipeline_seconds"] / small["pipeline_seconds"],
-        "pipeline_peak_gib": large["pipeline_peak_gib"],
+        "pipeline_peak_gib": max(large["pipeline_peak_gib"], by_time["pipeline_peak_gib"]),
     }
     machine = {"cores": os.cpu_count(), "memory_gib": round(psutil.virtual_memory().total / 1024**3, 1)}
     RESULTS.parent.mkdir(exist_ok=True)
     write_json(
-        RESULTS, {"bounds": BOUNDS, "found": found, "large": large, "small": small, "machine": machine}
+        RESULTS,
+        {
+            "bounds": BOUNDS,
+            "found": found,
+            "large": large,
+            "large_by_time": by_time,
+            "small": small,
+            "machine": machine,
+        },
     )
     for name, bound in BOUNDS.items():
         print(

@@ -76,7 +76,7 @@ def _unfold_baskets(database: duckdb.DuckDBPyConnection, file: DataFile, text: s
         f"CREATE TEMP TABLE {name}_users AS "
         f"SELECT {users} AS u, unnest(json_extract(j, '{outside}')) AS x FROM {name}_document"
     )
-    twice = f"SELECT u FROM {name}_users GROUP BY u HAVING count(*) > 1 ORDER BY u LIMIT 1"
+    twice = f"SELECT trim(u) FROM {name}_users GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
     for (user,) in database.execute(twice).fetchall():
         raise InputError(
             f"{file.path}: user {plain(user)} stands there twice; join the two lists of baskets."

@@ -1,14 +1,11 @@
 """Event logs by name or from your own files, each as tables that follow the contract of `schema`."""
 
-import atexit
 import glob
 import hashlib
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Final, NamedTuple
 
 import ibis
@@ -19,7 +16,7 @@ from ibis.util import gen_name
 
 from interest_lib import fetch
 from interest_lib.engine import move
-from interest_lib.layout import project_root
+from interest_lib.layout import project_root, scratch_folder
 from interest_lib.mapping import ColumnMapping, Origin, TablePart, read_mapping
 from interest_lib.marketplace import generate
 from interest_lib.marketplace_settings import read_settings
@@ -298,10 +295,7 @@ def move_log(log: Log, con: BaseBackend) -> Log:
     >>> int(log.users.count().execute())
     30
     """
-    cache = project_root() / "data" / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(prefix="moved-", dir=cache))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = scratch_folder("moved")
     tables = {"events": log.events, "items": log.items, "users": log.users}
     moved = {name: move(table, con, folder / name) for name, table in tables.items() if table is not None}
     return replace(log, **moved)
@@ -338,6 +332,7 @@ def _own(con: Backend, plan: ColumnMapping, data: Path | None, name: str = "") -
         if section:
             tables[part_name], notes = _one_row_each(con, tables[part_name], key, parts[part_name], section)
             removed += notes
+            _check_described(tables, part_name, key, parts)
     events = tables["events"]
     attributes = [name for name in ITEM_COLUMNS if name in events.columns and name != "item_id"]
     if attributes:
@@ -355,9 +350,9 @@ def _own(con: Backend, plan: ColumnMapping, data: Path | None, name: str = "") -
 
 
 def _name_of(data: Path) -> str:
-    """A log's name: that of its file or folder, or of the folder of a pattern."""
+    """A log's name: that of its file or folder, or of the folder above a pattern."""
     if glob.has_magic(data.name) and not data.exists():
-        return data.parent.absolute().name
+        return next(folder.name for folder in data.absolute().parents if not glob.has_magic(folder.name))
     return data.absolute().name.split(".")[0] or data.absolute().name.strip(".") or "log"
 
 
@@ -443,6 +438,16 @@ def _one_row_each(
         why = f"{part.source.path.name}: {rows - left} rows, {told}"
         notes.append(LeftOut("repeated descriptions", 0, why))
     return table, notes
+
+
+def _check_described(
+    tables: Mapping[str, ir.Table], name: str, key: str, parts: Mapping[str, FileTable]
+) -> None:
+    """Refuse descriptions of other items or users than those of the events: 007 is not 7, nor is I7 i7."""
+    if not tables["events"].semi_join(tables[name], key).limit(1).count().execute():
+        part = parts[name]
+        told = f"shares no value with {parts['events'].source.path}; write the ids alike in both."
+        raise InputError(f"{part.source.path}: column {plain(part.columns[key].name)} {told}")
 
 
 def _items_of(con: Backend, events: ir.Table, attributes: list[str]) -> tuple[ir.Table, LeftOut]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
-from interest_lib.history import SECONDS_PER_DAY, Floats, History
+from interest_lib.history import Floats, History
 from interest_lib.schema import InputError
 
 
@@ -73,6 +72,7 @@ def decayed_counts(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from interest_lib.history import history_before
     >>> log = pd.DataFrame({"user_id": [1, 1], "item_id": ["a", "a"],
     ...                     "timestamp": pd.to_datetime(["2017-01-01", "2017-01-31"])})
@@ -108,47 +108,3 @@ def _left(history: History, half_life_days: float | None, half_life_baskets: flo
             f"The log has no ages in {unit}; give half_life_{other} instead of half_life_{unit}."
         )
     return exponential_weight(ages, given)
-
-
-def interest_shares(
-    events: pd.DataFrame,
-    at: pd.Timestamp,
-    half_life_days: float | None,
-    by: str = "category",
-) -> pd.DataFrame:
-    """The normalised interest ``P(t)``: each user's decayed weight per interest, adding up to one.
-
-    Parameters
-    ----------
-    events : pandas.DataFrame
-        ``user_id``, ``timestamp``, the column `by` and, if there is one, ``weight``; events from `at` on
-        are not looked at.
-    at : pandas.Timestamp
-        The moment ``t``.
-    half_life_days : float or None
-        Half-life of an event's weight.
-    by : str
-        Column that names the interest of an event.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``user_id``, `by`, ``weight`` (``I(t)``) and ``share`` (``P(t)``); a user's largest share comes first.
-
-    Examples
-    --------
-    >>> log = pd.DataFrame({"user_id": [1, 1, 1], "category": ["tea", "tea", "milk"],
-    ...                     "timestamp": pd.to_datetime(["2017-01-01", "2017-01-11", "2017-01-11"])})
-    >>> shares = interest_shares(log, pd.Timestamp("2017-01-11 00:00:01"), half_life_days=10)
-    >>> shares["share"].round(2).tolist()
-    [0.6, 0.4]
-    """
-    known = events[events["timestamp"] < at]
-    age_days = ((at - known["timestamp"]).dt.total_seconds() / SECONDS_PER_DAY).to_numpy(np.float64)
-    telling = known["weight"].to_numpy(np.float64) if "weight" in known else 1.0
-    weighted = known[["user_id", by]].assign(weight=telling * exponential_weight(age_days, half_life_days))
-    interest = weighted.groupby(["user_id", by], sort=True)["weight"].sum().clip(lower=0.0).reset_index()
-    interest = interest[interest["weight"] > 0]
-    interest["share"] = interest["weight"] / interest.groupby("user_id")["weight"].transform("sum")
-    interest = interest.sort_values(["user_id", "share", by], ascending=[True, False, True])
-    return interest.reset_index(drop=True)

@@ -119,7 +119,8 @@ def spark_session(
 
 
 def _spark(master: str, memory_gib: float | None, options: Mapping[str, str]) -> BaseBackend:
-    return ibis.pyspark.connect(spark_session(master, memory_gib, options))
+    session = spark_session(master, memory_gib, options)  # first, as it says what is missing
+    return ibis.pyspark.connect(session)
 
 
 def _spark_settings(master: str, memory_gib: float | None) -> dict[str, str]:
@@ -130,6 +131,8 @@ def _spark_settings(master: str, memory_gib: float | None) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "false",
     }
+    if master.startswith("local"):
+        settings["spark.sql.shuffle.partitions"] = "8"  # 200 of them are for a cluster
     if _on_this_machine(master):
         settings |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     if memory_gib is not None:

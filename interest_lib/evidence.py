@@ -147,7 +147,7 @@ def learn_weights(
     parts = _counts_by_kind(events, found[1], horizon_days, list(start.weights), user_ids, half_life)
     weights, trials = dict(start.weights), []
     for kind in others:
-        tried = [-weight if kind == "return" else weight for weight in grid]
+        tried = [0.0 - weight if kind == "return" else weight for weight in grid]  # 0, not -0
         scores = [_score({**weights, kind: w}, parts, found[1], user_ids, k) for w in tried]
         weights[kind] = tried[int(np.argmax(np.round(scores, 6)))]
         trials += [(kind, w, score) for w, score in zip(tried, scores, strict=True)]

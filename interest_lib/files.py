@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -31,7 +32,15 @@ _FOREIGN: Final = {
     b"SQLite format 3": "a database; export its tables as CSV.",
 }
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# Where files were joined with their byte order marks. Blanks do not count, but this quote would become text.
+_MARKED: Final = re.compile('[\r\n]\ufeff"')
+_LONGEST: Final = 1 << 21  # DuckDB tells lines of more, but passes over a last one beyond its buffers (32 MB)
+_NOT_LATIN_1: Final = re.compile("[\x80-\x9f]")  # controls; in real files, letters and signs of Windows-1252
 _BASKETS: Final = re.compile(r'\s*(\{\s*"[^"]*"\s*:\s*\[\s*\[|\[\s*\[\s*\[)')
+
+
+BLANKS: Final = " \t\n\r\v\f\u00a0\u3000\ufeff\u200b"
+"""What does not count around a value or the name of a column."""
 
 
 @dataclass(frozen=True)
@@ -106,14 +115,15 @@ def open_file(path: Path, form: FileFormat) -> DataFile:
             raise InputError(f"{path}: this is Parquet inside {compression}; unpack it.")
         return DataFile(path, path.absolute(), kind, form)
     _check_head(path, head, form)
+    checked = _checked(path, form.encoding, inf if kind == "baskets" else _LONGEST)
     if form.encoding == "utf-16":
         copy = Path(_scratch().name, uuid4().hex)
         with copy.open("w", encoding="utf-8", newline="") as target:
-            for text in _checked(path, form.encoding):
+            for text in checked:
                 target.write(text)
         readable, compression = copy, "none"
     else:
-        for _ in _checked(path, form.encoding):
+        for _ in checked:
             pass
         readable = path.absolute()
     names, delimiter = _header(path, form) if kind == "csv" else ((), "")
@@ -284,10 +294,10 @@ def _check_head(path: Path, head: bytes, form: FileFormat) -> None:
         )
 
 
-def _checked(path: Path, encoding: str) -> Iterator[str]:
-    """A file's text piece by piece, while it is valid and without NUL bytes."""
+def _checked(path: Path, encoding: str, longest: float = inf) -> Iterator[str]:
+    """A file's text piece by piece, while it can be read and no line is longer than `longest` characters."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
-    line = 1
+    line, begun, before = 1, 0, ""  # number of the last line, how much of it was read, its last characters
     with path.open("rb") as file:
         chunks = _chunks(path, file)
         while True:
@@ -296,20 +306,40 @@ def _checked(path: Path, encoding: str) -> Iterator[str]:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
                 line += error.object[: error.start].decode(encoding, "replace").count("\n")
-                where = f"{path}: {'row' if line == 1 else 'line'} {line}"
-                raise InputError(
-                    f"{where} is not {encoding.upper()} text; save the file in UTF-8, or name its encoding "
-                    "under format."
-                ) from None
+                raise _not_in(path, line, encoding) from None
+            if encoding == "latin-1" and (found := _NOT_LATIN_1.search(text)):
+                raise _not_in(path, line + text.count("\n", 0, found.start()), encoding)
+            text = before + text
             if (at := text.find("\0")) >= 0:
-                line += text.count("\n", 0, at)
+                line += text.count("\n", len(before), at)
                 raise InputError(
                     f"{path}: line {line} holds a NUL byte; take it out or export the file again."
                 )
-            line += text.count("\n")
-            yield text
+            if "\ufeff" in text and (found := _MARKED.search(text)):
+                line += text.count("\n", len(before), found.end())
+                raise InputError(
+                    f"{path}: line {line} begins with a byte order mark; take it out, or give the joined "
+                    "files as a folder."
+                )
+            line += text.count("\n", len(before))
+            last = text.rfind("\n")
+            last = text.rfind("\r") if last < 0 else last
+            begun = len(text) - last - 1 if last >= 0 else begun + len(text) - len(before)
+            if begun > longest:
+                raise InputError(
+                    f"{path}: line {line} is longer than 2 MB; close its quotes or shorten its text."
+                )
+            yield text[len(before) :]
+            before = text[-2:]
             if not chunk:
                 return
+
+
+def _not_in(path: Path, line: int, encoding: str) -> InputError:
+    return InputError(
+        f"{path}: {'row' if line == 1 else 'line'} {line} is not {encoding.upper()} text; save the file in "
+        "UTF-8, or name its encoding under format."
+    )
 
 
 def _header(path: Path, form: FileFormat) -> tuple[tuple[str, ...], str]:
@@ -317,7 +347,8 @@ def _header(path: Path, form: FileFormat) -> tuple[tuple[str, ...], str]:
     with opened_text(path, form.encoding) as text:
         beginning = text.read(_CHUNK)
     line = re.split("[\r\n]", beginning, maxsplit=1)[0]
-    delimiter = form.delimiter or max(",;\t|", key=line.count)
+    unquoted = re.sub(f"{re.escape(form.quote)}.*?{re.escape(form.quote)}", "", line) if form.quote else line
+    delimiter = form.delimiter or max(",;\t|", key=unquoted.count)
     if not form.header:
         return form.names, delimiter
     if len(delimiter) == 1:
@@ -328,7 +359,7 @@ def _header(path: Path, form: FileFormat) -> tuple[tuple[str, ...], str]:
             raise InputError(f"{path}: row 1 cannot be read as CSV; mend its quotes.") from None
     else:
         fields = [field.strip().strip(form.quote or None) for field in line.split(delimiter)]
-    names = tuple(name.strip() for name in fields)
+    names = tuple(name.strip(BLANKS) for name in fields)
     if not any(names):
         raise InputError(f"{path}: row 1 names no columns; write the column names there.")
     counted: set[str] = set()

@@ -1,11 +1,13 @@
 """Where the files of a study lie, what a parameters cell says, and how a file gets to its place whole."""
 
 import ast
+import atexit
 import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from interest_lib.schema import InputError
@@ -39,6 +41,23 @@ def project_root() -> Path:
     raise InputError(
         f"no study.yml in {here.name or here} or above it; change into a clone of the study first"
     )
+
+
+def scratch_folder(purpose: str) -> Path:
+    """A new folder in ``data/cache`` that lasts as long as the process.
+
+    Within the project, because the workers of a cluster have to see it.
+
+    Examples
+    --------
+    >>> list(scratch_folder("example").iterdir())
+    []
+    """
+    cache = project_root() / "data" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix=f"{purpose}-", dir=cache))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def notebook_parameters(path: Path) -> dict[str, Parameter]:

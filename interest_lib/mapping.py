@@ -15,6 +15,7 @@ from interest_lib.times import PER_SECOND, problem_of_format
 
 _OPTIONS: Final = {"time": ("unit", "format"), "event": ("values",), "text": ("separator",)}
 _PART: Final = ("data", "format", "columns", "where", "join")
+_MOST_JOINS: Final = 20  # of one table; each is a query inside of the next one's
 
 
 @dataclass(frozen=True)
@@ -242,9 +243,14 @@ def _part(where: str, given: dict[str, Any], base: Path, kinds: Mapping[str, str
         base / place if place else None,
         _columns(f"{where}: columns", given, kinds),
         read_format(f"{where}: format", given),
-        {name: texts(f"{where}: where: {name}", values) for name, values in chosen.items()},
+        {
+            name: tuple(word.strip() for word in texts(f"{where}: where: {name}", values))
+            for name, values in chosen.items()
+        },
         tuple(_join(f"{where}: join", join, base, kinds) for join in joins),
     )
+    if len(_with_joins(part)) > _MOST_JOINS + 1:
+        raise InputError(f"{where}: these are more than {_MOST_JOINS} joins; join some of the files before.")
     own: list[str] = []
     for table in (part, *(join.part for join in part.joins)):
         for name in table.columns or {}:

@@ -163,8 +163,20 @@ def _funnel(settings: Marketplace, mix: Floats, rng: np.random.Generator) -> tup
     c = settings.n_categories
     cart = np.minimum(settings.cart_share * rng.permutation(np.linspace(0.6, 1.4, c)), 1.0)
     purchase = np.minimum(settings.purchase_share * rng.permutation(np.linspace(0.8, 1.2, c)), 1.0)
-    bought = cart * purchase * (1 + settings.review_share + settings.return_share)
+    later = [
+        share * _in_time(delay_days / settings.days)
+        for share, delay_days in (
+            (settings.review_share, settings.review_delay_days),
+            (settings.return_share, settings.return_delay_days),
+        )
+    ]
+    bought = cart * purchase * (1 + sum(later))
     return settings.search_share + settings.views_per_visit * float(mix @ (1 + cart + bought)), cart, purchase
+
+
+def _in_time(delay: float) -> float:
+    """Share of what follows purchases that comes before the end of the log; the mean delay in its lengths."""
+    return 1 + delay * math.expm1(-1 / delay)
 
 
 def _day_factor(settings: Marketplace) -> Floats:
@@ -213,12 +225,16 @@ def _rates(
     """Visits and new episodes per user and day that give the mean number of events asked for.
 
     Of episodes begun at s, ``follow_ups`` times ``F(days - s) - F(-s)`` later visits fall into the log; its
-    integral over s comes from the integral of F.
+    integral over s comes from the integral of F. Who comes late has seen part of the seasons only.
     """
     visits = settings.events_per_user / per_visit
     joined, days = users["joined"].to_numpy(), settings.days
     taken = np.minimum(users["takeover_day"].to_numpy(), days)
-    lengths = (taken - np.maximum(joined, 0)) + settings.takeover_rate_factor * (days - taken)
+    factor = _day_factor(settings)
+    begun, end = np.maximum(joined, 0), np.full(len(users), float(days))
+    season = _mean_factor(factor, begun, taken)
+    season_after = settings.takeover_rate_factor * _mean_factor(factor, taken, end)
+    lengths = season * (taken - begun) + season_after * (end - taken)
     if settings.generator == "regimes":
         return visits / float(lengths.mean()), 1 / settings.sojourn_days
     grid = np.linspace(0, settings.warm_up_days + days, 4001)
@@ -233,7 +249,13 @@ def _rates(
         return np.interp(length, grid, reached)
 
     owner = integral(taken - joined) - integral(np.maximum(-joined, 0))
-    follow_ups = owner + settings.takeover_rate_factor * integral(days - taken)
-    per_rate = lengths / _day_factor(settings).max() + settings.follow_ups * follow_ups
+    follow_ups = season * owner + season_after * integral(end - taken)
+    per_rate = lengths / factor.max() + settings.follow_ups * follow_ups
     rate = visits / float(per_rate.mean())
-    return rate * (1 / _day_factor(settings).max() + settings.follow_ups), rate
+    return rate * (1 / factor.max() + settings.follow_ups), rate
+
+
+def _mean_factor(factor: Floats, begin: Floats, end: Floats) -> Floats:
+    """Mean of the days' factors over periods in days from the start of the log; 0 where one is empty."""
+    days, reached = np.arange(len(factor) + 1), np.concatenate([[0.0], np.cumsum(factor)])
+    return (np.interp(end, days, reached) - np.interp(begin, days, reached)) / np.maximum(end - begin, 1e-9)

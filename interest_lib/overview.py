@@ -9,7 +9,9 @@ from interest_lib.engine import connect
 from interest_lib.history import is_goal
 from interest_lib.prepare import CleanLog
 
-MIN_EVENTS_OF_A_STRANGER = 10  # before and after the silence; fewer have hardly any category in common anyway
+MIN_SIGNS_OF_A_STRANGER = 10  # before and after the silence; fewer have hardly any category in common anyway
+MAX_SIMILARITY_OF_STRANGERS = 0.1  # of what they turn to; somebody who was only away is far above it
+MIN_ERRORS_OF_A_SHIFT = 3.0  # by which a month's rhythm fits better when turned; less is chance
 REPORT_COLUMNS = ["check", "count", "of", "meaning"]
 
 
@@ -48,19 +50,18 @@ def recording_report(
     twice = quality.repeats(events).to_pandas().iloc[0]
     robots = quality.inhuman_rates(events, max_per_minute, max_per_day).to_pandas()
     gaps = quality.recording_gaps(events).to_pandas().iloc[0]
-    months = quality.clock_shifts(events).to_pandas()
-    # The rhythm of a month with few events is chance.
-    shifts = months.loc[months["events"] >= 0.1 * months["events"].median(), "shift_hours"].abs()
+    shifts = _clear_shifts(log)
     rates = (
         f"more than {max_per_minute} acts in a minute or {max_per_day} on a day: robots, or shared accounts"
     )
+    silence = "closed, or not recorded; if years, a few events at impossible times"
     found = [
         ("exact duplicates", twice["duplicates"], twice["rows"], "rows recorded twice, or bought twice"),
         ("same user, item and second", twice["same_second"], twice["rows"], "retries and corrections"),
         ("users at inhuman rates", len(robots), n_users, rates),
         ("acts of users at inhuman rates", robots["acts"].sum(), twice["rows"], rates),
-        ("days without any event", gaps["days_missing"], gaps["days"], "closed, or not recorded"),
-        ("longest gap in days", gaps["longest_gap_days"], gaps["days"], "closed, or not recorded"),
+        ("days without any event", gaps["days_missing"], gaps["days"], silence),
+        ("longest gap in days", gaps["longest_gap_days"], gaps["days"], silence),
         ("hours of the day never seen", gaps["hours_never_seen"], 24, "closed at night, or not recorded"),
         ("months shifted by an hour", (shifts == 1).sum(), len(shifts), "the zone's summer time"),
         ("months shifted by more", (shifts > 1).sum(), len(shifts), "a clock or a zone was set wrong"),
@@ -69,14 +70,31 @@ def recording_report(
     return pd.DataFrame(found, columns=REPORT_COLUMNS).astype({"count": "int64", "of": "int64"})
 
 
+def _clear_shifts(log: Log) -> pd.Series:
+    """Hours by which each month's clock is off, 0 where that may be chance.
+
+    All that a user does within an hour counts once, for it comes together. The gain in similarity then has
+    about the error below; it follows from the spread of counts around a rhythm of 24 hours.
+    """
+    hours = log.events.select("user_id", timestamp=log.events.timestamp.truncate("h")).distinct()
+    months = quality.clock_shifts(hours).to_pandas()
+    # The rhythm of a month with few events is chance.
+    months = months[months["events"] >= 0.1 * months["events"].median()]
+    gain = months["similarity"] - months["similarity_unshifted"]
+    error = (2 * (1 - months["similarity_unshifted"]) / months["events"]) ** 0.5
+    return months["shift_hours"].abs().where(gain > MIN_ERRORS_OF_A_SHIFT * error, 0)
+
+
 def _ids_given_again(log: Log, n_users: int, sleep_days: int) -> list[tuple[str, int, int, str]]:
     """Users who come back as somebody else; needs categories."""
     if log.items is None or "category" not in log.items.columns:
         return []
     known = log.events.inner_join(log.items.select("item_id", "category"), "item_id")
-    returned = quality.returned_ids(known, sleep_days=sleep_days).to_pandas()
-    telling = returned[returned[["events_before", "events_after"]].min(axis=1) >= MIN_EVENTS_OF_A_STRANGER]
-    strangers = int((telling["similarity"] < 0.05).sum())
+    # A category counts once a day: one long visit tells little about a user.
+    signs = known.select("user_id", "category", timestamp=known.timestamp.truncate("D")).distinct()
+    returned = quality.returned_ids(signs, sleep_days=sleep_days).to_pandas()
+    telling = returned[returned[["events_before", "events_after"]].min(axis=1) >= MIN_SIGNS_OF_A_STRANGER]
+    strangers = int((telling["similarity"] < MAX_SIMILARITY_OF_STRANGERS).sum())
     meaning = (
         f"silent for more than {sleep_days} days, then other categories only: the id may have a new owner"
     )
@@ -94,7 +112,8 @@ def funnel(log: Log) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        event, events, users, items, users_going_on, pairs_going_on (shares); in the order of the steps.
+        event, events, users, items, users_going_on, pairs_going_on (shares, see `quality.funnel`); in the
+        order of the steps. Returns come last; no review leads to them, so that reviews have no shares then.
 
     Examples
     --------
@@ -110,7 +129,10 @@ def funnel(log: Log) -> pd.DataFrame:
             events=events.count(), users=events.user_id.nunique(), items=events.item_id.nunique()
         )
         return counts.to_pandas().set_index("event").loc[steps].reset_index()
-    return quality.funnel(events, steps).to_pandas().drop(columns="step")
+    table = quality.funnel(events, steps).to_pandas().drop(columns="step")
+    if "return" in kinds:
+        table.loc[table["event"] == "review", ["users_going_on", "pairs_going_on"]] = float("nan")
+    return table
 
 
 def activity(clean: CleanLog) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Which files a path, a folder or a pattern stands for, and whether they may be opened at all."""
 
 import glob
+import os
 import re
 import stat
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Final
 
 from interest_lib.schema import InputError
 
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ADDRESS: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/")
 _COMPRESSED: Final = {".gz", ".zst"}
 _MOST_FILES: Final = 10_000
@@ -147,12 +148,13 @@ def mapped_files(path: Path, kind: str = "") -> list[Path]:
         if path.is_dir():
             found = _in_folder(path, kind)
         elif not path.exists() and glob.has_magic(str(path)):
-            names = glob.iglob(str(path))  # noqa: PTH207 - Path.glob would also take hidden files
-            found = [name for name in map(Path, names) if not name.is_dir()]
+            found = _matching(path)
         else:
             found = [path]
     except InputError:
         raise
+    except PermissionError:
+        raise InputError(f"{path}: this folder cannot be read; check its permissions.") from None
     except (OSError, ValueError):  # told by check_file
         found = [path]
     if not found:
@@ -174,6 +176,18 @@ def suffix(path: Path) -> str:
     """
     last = path.suffix.lower()
     return path.with_suffix("").suffix.lower() if last in _COMPRESSED else last
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """All files of a pattern; a folder that may hold some and cannot be read is an error."""
+    if "**" in str(pattern):
+        raise InputError(f"{pattern}: ** is not understood; write */ for each level of folders.")
+    for parent in pattern.parents:
+        for folder in map(Path, glob.iglob(str(parent))):  # noqa: PTH207 - Path.glob takes hidden files, too
+            if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+                raise InputError(f"{folder}: this folder cannot be read; check its permissions.")
+    names = glob.iglob(str(pattern))  # noqa: PTH207
+    return [name for name in map(Path, names) if not name.is_dir()]
 
 
 def _in_folder(folder: Path, kind: str) -> list[Path]:

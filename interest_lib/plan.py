@@ -170,7 +170,11 @@ def make_plan(project: Project, request: Request) -> Plan:
 def _run_name(project: Project, request: Request) -> str:
     """A profile names the run on the default dataset; other data give it their own name."""
     if log := request.data or request.mapping:  # a mapping can name the log itself
-        own = re.sub(r"[^A-Za-z0-9._-]+", "-", log.stem).strip("-.")
+        # Of a pattern like shop/*/*.csv the folder has the name.
+        names = (
+            re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") for name in (log.stem, *log.parts[-2::-1])
+        )
+        own = next(filter(None, names), "")
     elif request.dataset and request.dataset != project.default_dataset:
         own = request.dataset
     else:

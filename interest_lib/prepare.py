@@ -11,10 +11,11 @@ import pandas as pd
 
 from interest_lib import quality
 from interest_lib.datasets import Log, Removed
-from interest_lib.history import is_goal
-from interest_lib.queries import sample_users
-from interest_lib.schema import EVENT_COLUMNS, ITEM_COLUMNS, InputError, check_log
+from interest_lib.queries import baskets, lacks_baskets, sample_users, searched_items
+from interest_lib.schema import EVENT_COLUMNS, GOALS, ITEM_COLUMNS, InputError, check_log
 from interest_lib.split import rolling_origins
+
+SEARCH_MINUTES = 30  # a search stands for the item that the user turns to within them
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,10 @@ def clean(
     loaded = int(about_items.count().execute())
     kept_users, why = _users_to_keep(about_items, loaded, max_users, max_events)
     chosen = sample_users(about_items, kept_users, seed) if kept_users else about_items
-    events, baskets = _name_baskets(chosen)
-    unknown = {name: ibis.null("float64") for name in ("quantity", "value") if name not in events.columns}
-    if "event" not in events.columns:
-        events = events.mutate(event=ibis.literal("purchase"))
-    events = events.mutate(**unknown)
+    unknown = {name: ibis.null("float64") for name in ("quantity", "value") if name not in chosen.columns}
+    if "event" not in chosen.columns:
+        unknown["event"] = ibis.literal("purchase")
+    events = baskets(chosen.mutate(**unknown), _goal(chosen) if "event" in chosen.columns else "")
     events = events.select([name for name in EVENT_COLUMNS if name in events.columns])
     time = "timestamp" if "timestamp" in events.columns else "basket_number"
     keys = [time, "user_id", "basket_id", "item_id"]
@@ -113,15 +113,13 @@ def clean(
     )
     if time == "timestamp":
         rolling_origins(frame, horizon_days, 1)  # refuses a log on which nothing can be judged
-        if "basket_number" not in frame:
-            frame.insert(frame.columns.get_loc("basket_id") + 1, "basket_number", number_baskets(frame))
     elif frame["basket_number"].max() < 2:
         raise InputError(
             f"{log.card['title']}: no user has a second basket; give a log in which users come back."
         )
     items, users = _describe(log, frame)
     quality = _quality(len(frame), [*log.removed, *no_item, *([sampled] if kept_users else [])])
-    return CleanLog(log.name, log.card, frame, items, users, quality, baskets, log.weights)
+    return CleanLog(log.name, log.card, frame, items, users, quality, _baskets_made_up(chosen), log.weights)
 
 
 def without_robots(log: Log, max_per_minute: int = 60, max_per_day: int = 1000) -> Log:
@@ -163,67 +161,33 @@ def _users_to_keep(events: ir.Table, loaded: int, max_users: int, max_events: in
 
 
 def _about_items(events: ir.Table) -> tuple[ir.Table, list[Removed]]:
-    """Events that have an item; a search without one tells of a query, which no part of the study reads."""
-    removed = int(events.item_id.isnull().sum().fill_null(0).execute())
-    if not removed:
+    """Events that have an item; a search stands for what it led to, or for nothing."""
+    nameless = int(events.item_id.isnull().sum().fill_null(0).execute())
+    if not nameless:
         return events, []
-    why = "a search that led to no item; the funnel counts it"
+    timed = "timestamp" in events.columns
+    events = searched_items(events, SEARCH_MINUTES) if timed else events
+    removed = int(events.item_id.isnull().sum().fill_null(0).execute())
+    why = f"a search that led to no item within {SEARCH_MINUTES} minutes; {nameless - removed:,} did"
+    if not timed:
+        why = "a search, and no times tell what it led to"
     return events.filter(events.item_id.notnull()), [Removed("no item", removed, why)]
 
 
-def number_baskets(events: pd.DataFrame) -> pd.Series:
-    """Number of the basket that each event belongs to, 1 for the user's first.
-
-    Baskets are made of goal events (see `history.goal`); another event, such as a view, belongs to the
-    basket that comes next, because that is the one that it may foretell.
-
-    Parameters
-    ----------
-    events
-        ``user_id``, ``basket_id``, ``timestamp``, and ``event`` if the log has it; in the order of time.
-
-    Returns
-    -------
-    pandas.Series of int64
-        Of equal times the lower basket_id comes first.
-
-    Examples
-    --------
-    >>> log = pd.DataFrame({"user_id": 1, "basket_id": ["x", None, "y"],
-    ...                     "event": ["purchase", "view", "purchase"],
-    ...                     "timestamp": pd.to_datetime(["2017-01-01", "2017-01-02", "2017-01-03"])})
-    >>> number_baskets(log).tolist()
-    [1, 2, 2]
-    """
-    wanted = is_goal(events)
-    start = events[wanted].groupby(["user_id", "basket_id"])["timestamp"].min().reset_index()
-    start = start.sort_values(["user_id", "timestamp", "basket_id"])
-    start["basket_number"] = start.groupby("user_id").cumcount() + 1
-    number = events[["user_id", "basket_id"]].merge(start, on=["user_id", "basket_id"], how="left")[
-        "basket_number"
-    ]
-    number.index = events.index
-    others = events.loc[~wanted, ["user_id", "timestamp"]]
-    before = pd.merge_asof(
-        others.reset_index(), start.sort_values("timestamp"), on="timestamp", by="user_id"
-    ).set_index("index")["basket_number"]
-    number[~wanted] = before.fillna(0) + 1
-    return number.astype("int64")
+def _baskets_made_up(events: ir.Table) -> str:
+    """How `queries.baskets` names baskets where the log does not; empty where it does."""
+    if not lacks_baskets(events):
+        return ""
+    if "timestamp" not in events.columns:
+        return "The log numbers the baskets of each user; it knows no times."
+    which = "Some events have no basket_id" if "basket_id" in events.columns else "The log has no basket_id"
+    return f"{which}, so a basket is what a user did on one UTC day."
 
 
-def _name_baskets(events: ir.Table) -> tuple[ir.Table, str]:
-    """Give events without a basket the basket `user/day`, or `user/number` without times, and say so."""
-    given = "basket_id" in events.columns
-    if given and not bool(events.basket_id.isnull().any().execute()):
-        return events, ""
-    timed = "timestamp" in events.columns
-    part = events.timestamp.strftime("%Y-%m-%d") if timed else events.basket_number.cast("string")
-    made = events.user_id.cast("string") + "/" + part
-    basket = ibis.coalesce(events.basket_id.cast("string"), made) if given else made
-    if not timed:
-        return events.mutate(basket_id=basket), "The log numbers the baskets of each user; it knows no times."
-    which = "Some events have no basket_id" if given else "The log has no basket_id"
-    return events.mutate(basket_id=basket), f"{which}, so a basket is what a user did on one UTC day."
+def _goal(events: ir.Table) -> str:
+    """As `history.goal`, and empty where all events are of one kind."""
+    kinds = set(events.event.value_counts().event.to_pyarrow().to_pylist())
+    return next((kind for kind in GOALS if kind in kinds), "") if len(kinds) > 1 else ""
 
 
 def span_days(events: pd.DataFrame) -> float | None:

@@ -6,18 +6,12 @@ what its count can mean. The results are small and come in the order that is sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import ibis
 import ibis.expr.types as ir
-import pyarrow as pa
-
-from interest_lib.schema import InputError
-
-_YEARS: Final = range(1990, 2050)  # of which clock changes are looked up
 
 
 def repeats(events: ir.Table) -> ir.Table:
@@ -55,7 +49,8 @@ def repeats(events: ir.Table) -> ir.Table:
 def inhuman_rates(events: ir.Table, max_per_minute: int = 60, max_per_day: int = 1000) -> ir.Table:
     """Users who do more within a minute or a day than a person can: robots, testers, shared accounts.
 
-    What happens to one basket at one moment is one act, however many items are in it.
+    What happens to one basket at one moment is one act, however many items are in it; so is all that a user
+    buys at one moment, where no basket is named.
 
     Parameters
     ----------
@@ -79,6 +74,8 @@ def inhuman_rates(events: ir.Table, max_per_minute: int = 60, max_per_day: int =
     """
     act = [name for name in ("user_id", "timestamp", "event", "basket_id") if name in events.columns]
     alone = events.basket_id.isnull() if "basket_id" in events.columns else ibis.literal(True)
+    if "event" in events.columns:
+        alone = alone & (events.event != "purchase")
     acts = events.select(*act, item=alone.ifelse(events.item_id, ibis.null(events.item_id.type()))).distinct()
     minutes = acts.group_by("user_id", minute=acts.timestamp.truncate("m")).agg(acts=acts.count())
     days = minutes.group_by("user_id", day=minutes.minute.date()).agg(
@@ -141,7 +138,7 @@ _EPOCH: Final = datetime(1970, 1, 1)
 
 
 def clock_shifts(events: ir.Table) -> ir.Table:
-    """By how many hours each month's daily rhythm is turned against that of all other months.
+    """By how many hours each month's daily rhythm is turned against the usual one of all other months.
 
     A shift of one hour in the months of summer time is that of the shop's zone: its clock changes and the
     log's does not. Any other shift is likely to be a clock that was set wrong, or another zone, from then on.
@@ -156,28 +153,30 @@ def clock_shifts(events: ir.Table) -> ir.Table:
     ibis.expr.types.Table
         month (its first day), events, shift_hours (-11 to 12; the month's clock is that much ahead),
         similarity (cosine with the others at that shift) and similarity_unshifted; in the order of months. Of
-        equal ones the nearest to 0 is taken, then the positive one. A log of one month has no row.
+        equal ones the nearest to 0 is taken, then the positive one. No row for a month that has none to
+        compare it to.
 
     Examples
     --------
     >>> hours = [(1, 9), (1, 12), (2, 9), (2, 12), (3, 11), (3, 14)]
     >>> log = ibis.memtable({"timestamp": [datetime(2017, month, 5, hour) for month, hour in hours]})
-    >>> clock_shifts(log).shift_hours.to_pyarrow().to_pylist()[2]
-    2
+    >>> clock_shifts(log).shift_hours.to_pyarrow().to_pylist()
+    [0, 0, 2]
     """
     times = events.filter(events.timestamp.notnull())
     month, hour = times.timestamp.truncate("M"), times.timestamp.hour().cast("int64")
     own = times.group_by(month=month, hour=hour).agg(own=times.count())
-    rest = _other_months(own)
+    rest = _usual_rhythm(own)
     pairs = own.inner_join(rest, "month")
     turned = (pairs.hour - pairs.other_hour + 35) % 24 - 11
     table = pairs.group_by("month", shift_hours=turned).agg(likeness=(pairs.own * pairs.rest).sum())
     sizes = own.group_by("month").agg(events=own.own.sum(), own_square=(own.own * own.own).sum())
     rest_sizes = rest.group_by("month").agg(rest_square=(rest.rest * rest.rest).sum())
     table = table.inner_join(sizes, "month").inner_join(rest_sizes, "month").filter(ibis._.rest_square > 0)
-    lengths = table.own_square.cast("float64").sqrt() * table.rest_square.cast("float64").sqrt()
-    table = table.mutate(similarity=table.likeness / lengths)
-    order = [table.likeness.desc(), table.shift_hours.abs(), table.shift_hours.desc()]
+    lengths = table.own_square.cast("float64").sqrt() * table.rest_square.sqrt()
+    # Rounded, so that the order of a sum does not decide between equals.
+    table = table.mutate(similarity=(table.likeness / lengths).round(12))
+    order = [table.similarity.desc(), table.shift_hours.abs(), table.shift_hours.desc()]
     unshifted = table.similarity.max(where=table.shift_hours == 0).over(group_by=table.month)
     table = table.mutate(
         place=ibis.row_number().over(group_by=table.month, order_by=order),
@@ -192,104 +191,22 @@ def clock_shifts(events: ir.Table) -> ir.Table:
     )
 
 
-def _other_months(own: ir.Table) -> ir.Table:
-    """For each month the events of all others by hour: month, other_hour, rest."""
-    everyone = own.group_by(other_hour=own.hour).agg(everyone=own.own.sum())
-    same = own.select("month", other_hour="hour", same=own.own)
-    grid = own.select("month").distinct().cross_join(everyone).left_join(same, ["month", "other_hour"])
-    return grid.select("month", "other_hour", rest=grid.everyone - grid.same.fill_null(0))
+def _usual_rhythm(own: ir.Table) -> ir.Table:
+    """For each month the median share that an hour has in the other months: month, other_hour, rest.
 
-
-def missing_hours(events: ir.Table, timezone: str) -> ir.Table:
-    """Events in the hour that a zone's clock skips in spring, against the same hour of the days around.
-
-    With times on the clock of that zone there can be none; as many as usual say that they are on another.
-
-    Parameters
-    ----------
-    events
-        ``timestamp``.
-    timezone
-        Name of the zone, such as ``America/New_York``.
-
-    Returns
-    -------
-    ibis.expr.types.Table
-        missing_hour (its beginning), events, usual (mean of that hour on the seven days before and after,
-        those without any counting 0); in the order of time, for the changes that have events around them.
-
-    Raises
-    ------
-    InputError
-        Unknown zone.
-
-    Examples
-    --------
-    >>> log = ibis.memtable({"timestamp": [datetime(2017, 3, day, 2, 30) for day in range(5, 20)]})
-    >>> missing_hours(log, "America/New_York").drop("missing_hour").to_pyarrow().to_pylist()
-    [{'events': 1, 'usual': 1.0}]
+    A median, so that a clock that goes wrong for good leaves the months before it as they are. Months with
+    less than a tenth of the events of the largest say too little about the others.
     """
-    try:
-        skipped = list(_skipped_hours(ZoneInfo(timezone)))
-    except (ZoneInfoNotFoundError, ValueError):
-        raise InputError(f"timezone {timezone} is unknown; give a name like Europe/Berlin.") from None
-    clock_hours = [moment.hour for moment in skipped]
-    types = pa.schema({"missing_hour": pa.timestamp("us"), "clock_hour": pa.int64()})
-    changes = ibis.memtable(pa.table({"missing_hour": skipped, "clock_hour": clock_hours}, schema=types))
-    times = events.filter(events.timestamp.notnull())
-    hours = times.group_by(hour=times.timestamp.truncate("h")).agg(events=times.count())
-    hours = hours.mutate(clock_hour=hours.hour.hour().cast("int64"))
-    around = changes.inner_join(hours, "clock_hour")
-    away = around.hour.delta(around.missing_hour, unit="hour")
-    around = around.mutate(away=away).filter(ibis._.away.between(-7 * 24, 7 * 24))
-    return (
-        around.group_by("missing_hour")
-        .agg(
-            events=around.events.sum(where=around.away == 0).fill_null(0),
-            usual=around.events.sum(where=around.away != 0).fill_null(0) / 14,
-        )
-        .order_by("missing_hour")
+    months = own.group_by("month").agg(events=own.own.sum())
+    months = months.mutate(largest=months.events.max().over())
+    large = months.filter(months.events >= 0.1 * months.largest)
+    grid = large.cross_join(own.select(other_hour="hour").distinct())
+    grid = grid.left_join(own.rename(other_hour="hour"), ["month", "other_hour"])
+    shares = grid.select(
+        other_month="month", other_hour="other_hour", share=grid.own.fill_null(0) / grid.events
     )
-
-
-def _skipped_hours(zone: ZoneInfo) -> Iterator[datetime]:
-    """The wall clock when it is put forward, to the hour."""
-    day, utc, step = datetime(_YEARS.start, 1, 1), ZoneInfo("UTC"), timedelta(days=1)
-    while day.year < _YEARS.stop:
-        begin, end = (moment.replace(tzinfo=utc).astimezone(zone).utcoffset() for moment in (day, day + step))
-        if begin is not None and end is not None and begin < end:
-            hours = (day + timedelta(hours=hour) for hour in range(25))
-            change = next(
-                hour for hour in hours if hour.replace(tzinfo=utc).astimezone(zone).utcoffset() == end
-            )
-            yield (change + begin).replace(minute=0)
-        day += step
-
-
-def changed_items(described: ir.Table, attributes: Sequence[str] = ("category", "title")) -> ir.Table:
-    """Items that are described in more than one way: renamed, moved, or an id that was given out again.
-
-    Parameters
-    ----------
-    described
-        ``item_id`` and `attributes`: events that carry them, or tables of items of several dates in one.
-    attributes
-        Columns to compare; null is no description.
-
-    Returns
-    -------
-    ibis.expr.types.Table
-        ``item_id`` and the number of different values of each attribute, of items with more than one
-        anywhere; in the order of item_id.
-
-    Examples
-    --------
-    >>> log = ibis.memtable({"item_id": [1, 1, 2], "title": ["tea", "milk", "tea"]})
-    >>> changed_items(log, ["title"]).to_pyarrow().to_pylist()
-    [{'item_id': 1, 'title': 2}]
-    """
-    counts = described.group_by("item_id").agg(**{name: described[name].nunique() for name in attributes})
-    return counts.filter(ibis.or_(*(counts[name] > 1 for name in attributes))).order_by("item_id")
+    others = months.select("month").cross_join(shares).filter(ibis._.month != ibis._.other_month)
+    return others.group_by("month", "other_hour").agg(rest=others.share.median())
 
 
 def returned_ids(
@@ -373,7 +290,7 @@ def funnel(events: ir.Table, steps: Sequence[str] = ("view", "cart", "purchase",
         In the order of `steps`: step (1 is the first), event, events, users, items, users_going_on (share of
         users who take the next step at or after the time when they first took this one) and pairs_going_on
         (the same of users with an item: who put *this* in the cart after looking at it). Both are null at the
-        last step.
+        last step, and the second also where no event of the step has an item, as with searches.
 
     Examples
     --------
@@ -391,8 +308,7 @@ def funnel(events: ir.Table, steps: Sequence[str] = ("view", "cart", "purchase",
         table = table.left_join(_going_on(known, keys, name), "step").drop("step_right")
     last = table.step == len(steps)
     shares = {
-        name: last.ifelse(ibis.null("float64"), table[name].fill_null(0.0))
-        for name in ("users_going_on", "pairs_going_on")
+        name: last.ifelse(ibis.null("float64"), table[name]) for name in ("users_going_on", "pairs_going_on")
     }
     return table.mutate(**shares).order_by("step")
 

@@ -108,16 +108,20 @@ def sample_users(events: ir.Table, max_users: int, seed: int) -> ir.Table:
     return events.semi_join(kept, "user_id")
 
 
-def baskets(events: ir.Table) -> ir.Table:
+def baskets(events: ir.Table, goal: str = "") -> ir.Table:
     """Give every event a basket, and number the baskets of every user.
 
     An event without a basket gets ``user/day`` (UTC), or ``user/number`` in a log that brings numbers, which
-    are kept. Else the baskets are numbered from 1 by their first event, ties by id.
+    are kept. Else the baskets are numbered from 1 by their first event, ties by id. Where baskets are made of
+    events of one kind, an event of another, such as a view, gets the number of the basket that comes next,
+    because that is the one that it may foretell.
 
     Parameters
     ----------
     events
-        ``user_id``, ``timestamp`` or ``basket_number``, and perhaps ``basket_id``.
+        ``user_id``, ``timestamp`` or ``basket_number``, and perhaps ``basket_id`` and ``event``.
+    goal
+        The kind of ``event`` that baskets are made of, see `history.goal`; empty: of all events.
 
     Returns
     -------
@@ -134,20 +138,89 @@ def baskets(events: ir.Table) -> ir.Table:
     >>> baskets(log).order_by("timestamp").to_pyarrow().select(["basket_id", "basket_number"]).to_pylist()
     [{'basket_id': '7/2017-01-01', 'basket_number': 1}, {'basket_id': '7/2017-01-02', 'basket_number': 2}]
     """
-    ordered, given = "basket_number" in events.columns, "basket_id" in events.columns
-    if not given or bool(events.basket_id.isnull().any().execute()):
+    ordered = "basket_number" in events.columns
+    if lacks_baskets(events):
         part = events.basket_number if ordered else events.timestamp.date()
         made = events.user_id.cast("string") + "/" + part.cast("string")
-        named = ibis.coalesce(events.basket_id.cast("string"), made) if given else made
-        events = events.mutate(basket_id=named)
-    if ordered:
-        return events
+        given = "basket_id" in events.columns
+        events = events.mutate(
+            basket_id=ibis.coalesce(events.basket_id.cast("string"), made) if given else made
+        )
+    return events if ordered else _number_baskets(events, goal)
+
+
+def lacks_baskets(events: ir.Table) -> bool:
+    """Whether some event has no ``basket_id``, asked of the engine at once.
+
+    Examples
+    --------
+    >>> lacks_baskets(ibis.memtable({"basket_id": ["a", None]}))
+    True
+    """
+    return "basket_id" not in events.columns or bool(events.basket_id.isnull().any().execute())
+
+
+def _number_baskets(events: ir.Table, goal: str) -> ir.Table:
     keys = ["user_id", "basket_id"]
-    first = events.group_by(keys).agg(first_time=events.timestamp.min())
+    made_of = events.filter(events.event == goal) if goal else events
+    first = made_of.group_by(keys).agg(first_time=made_of.timestamp.min())
     place = ibis.row_number().over(group_by=first.user_id, order_by=[first.first_time, first.basket_id]) + 1
-    return events.join(first.mutate(basket_number=place).drop("first_time"), keys, how="left")[
-        [*events.columns, "basket_number"]
-    ]
+    own = first.mutate(basket_number=place).drop("first_time")
+    numbered = events.join(own, keys, how="left")[[*events.columns, "basket_number"]]
+    if not goal:
+        return numbered
+    begun = first.group_by("user_id", timestamp=first.first_time).agg(begun=first.count())
+    moments = events.select("user_id", "timestamp").distinct().left_join(begun, ["user_id", "timestamp"])
+    so_far = (
+        moments.begun.fill_null(0)
+        .sum()
+        .over(ibis.cumulative_window(group_by="user_id", order_by="timestamp"))
+    )
+    moments = moments.select("user_id", "timestamp", coming=so_far + 1)
+    placed = numbered.left_join(moments, ["user_id", "timestamp"])
+    number = ibis.ifelse(placed.event == goal, placed.basket_number, placed.coming)
+    return placed.mutate(basket_number=number)[numbered.columns]
+
+
+def searched_items(events: ir.Table, max_minutes: float = 30) -> ir.Table:
+    """Give a search that names no item the one that the user turns to next.
+
+    Parameters
+    ----------
+    events
+        ``user_id``, ``item_id``, ``timestamp``, ``event`` and any other columns; only a search may be without
+        an item.
+    max_minutes
+        The longest pause between the search and what it led to, in minutes.
+
+    Returns
+    -------
+    ibis.expr.types.Table
+        The columns of `events`. A search that led to nothing in time stays without an item; of several items
+        at one moment the first by id is taken.
+
+    Examples
+    --------
+    >>> times = [datetime(2017, 1, 1, 10, minute) for minute in (0, 5, 6)]
+    >>> log = ibis.memtable({"user_id": [1] * 3, "timestamp": times, "item_id": [None, "tea", None],
+    ...                      "event": ["search", "view", "search"]})
+    >>> searched_items(log).order_by("timestamp").item_id.to_pyarrow().to_pylist()
+    ['tea', 'tea', None]
+    """
+    turned_to = events.filter(events.item_id.notnull(), events.event != "search")
+    turned_to = turned_to.group_by("user_id", "timestamp").agg(found=turned_to.item_id.min())
+    # Numbered from the end, a moment without an item has the number of the next one with an item.
+    moments = events.select("user_id", "timestamp").distinct().left_join(turned_to, ["user_id", "timestamp"])
+    backwards = ibis.cumulative_window(group_by="user_id", order_by=ibis.desc("timestamp"))
+    moments = moments.select(
+        "user_id", "timestamp", "found", number=moments.found.notnull().cast("int64").sum().over(backwards)
+    )
+    ahead = moments.filter(moments.found.notnull()).select("user_id", "number", "found", met="timestamp")
+    led = moments.drop("found").inner_join(ahead, ["user_id", "number"])
+    led = led.filter(_microseconds(led.timestamp, led.met) <= max_minutes * 60e6)
+    joined = events.left_join(led.select("user_id", "timestamp", "found"), ["user_id", "timestamp"])
+    item = ibis.ifelse(joined.event == "search", ibis.coalesce(joined.item_id, joined.found), joined.item_id)
+    return joined.mutate(item_id=item)[events.columns]
 
 
 def sessions(events: ir.Table, session_gap_minutes: float = 30) -> ir.Table:

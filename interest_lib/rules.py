@@ -20,7 +20,7 @@ _POSITIVE: Final = r"^[1-9]\d{0,17}$"
 _DECIMAL: Final = r"^[+-]?(\d+\.\d*|\.\d+|\d+\.?\d*[eE][+-]?\d+)$"
 _ABSENT: Final = ("nan", "null", "none", "n/a", "<na>", "nat", r"\n", "undefined")
 _MOST_IMPOSSIBLE: Final = 0.01
-_LEFT_OUT: Final = "(left out)"  # stands for an event that the mapping turns into null
+_LEFT_OUT: Final = " "  # stands for an event that the mapping turns into null; trimmed text is never blank
 
 _WANTED: Final = {
     "time": "write it like 2017-12-04 18:30:00, or name its unit or format in a mapping.",
@@ -121,7 +121,7 @@ class Rules:
     def _left_out(self, table: ir.Table) -> ir.Table:
         out: list[ir.BooleanValue] = []
         for i, texts in enumerate(self.part.where.values()):
-            out.append(~table[f"where {i}"].isin(list(texts)).fill_null(False))
+            out.append(~table[f"where {i}"].fill_null("").isin(list(texts)))
         if "event values" in self.steps:
             out.append((table["value event"] == _LEFT_OUT).fill_null(False))
         wanted = ~ibis.or_(ibis.literal(False), *out)
@@ -231,7 +231,7 @@ def _impossible(source: Source, rules: Rules, number: int) -> InputError:
             hint = f"correct the {'unit' if column.unit else 'format'} of the column in the mapping."
             if column.unit and (unit := fitting_unit(float(text))):
                 hint = f"unit: {unit} would make sense."
-            others = f", and so do {number - 1} others" if number > 1 else ""
+            others = f" like {number - 1} more" if number > 1 else ""
             return InputError(
                 f"{single.path}: {single.place(row['position'])}: column {plain(column.name)} holds "
                 f"{shown(text)}, which lies before {EARLIEST} or after {LATEST}{others}; {hint}"

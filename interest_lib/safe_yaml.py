@@ -1,4 +1,4 @@
-"""YAML of strangers: small, without anchors, and with every key once."""
+"""YAML of strangers: small, without anchors, with every key once and numbers as they are written."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +13,7 @@ _LARGEST = 1_000_000  # bytes
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader without aliases, of which a few expand to gigabytes, and without repeated keys."""
+    """The safe loader without aliases, of which a few expand to gigabytes, repeated keys and odd numbers."""
 
     def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -24,6 +24,10 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         seen = set()
         for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.MarkedYAMLError(
+                    problem="merges lines by <<; write them out.", problem_mark=key.start_mark
+                )
             if (name := (key.tag, str(key.value))) in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"gives the key {shown(key.value)} a second time; delete one of them.",
@@ -31,6 +35,19 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Whole numbers as they are written: 010 would become 8, and 12:30 would become 750."""
+        number = super().construct_yaml_int(node)
+        if str(number) != node.value:
+            raise yaml.MarkedYAMLError(
+                problem=f"holds {shown(node.value)}, which YAML reads as {number}; put it in quotes.",
+                problem_mark=node.start_mark,
+            )
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def read_yaml(path: Path) -> object:
@@ -49,7 +66,8 @@ def read_yaml(path: Path) -> object:
     Raises
     ------
     InputError
-        No such file, no plain file, too long, invalid, an alias, or a key that is given twice.
+        No such file, no plain file, too long, invalid, an alias, a key that is given twice, or a whole number
+        that is not written plainly.
 
     Examples
     --------

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +18,13 @@ from ibis.formats.pyarrow import PyArrowType
 from ibis.util import gen_name
 
 from interest_lib.baskets import BASKET_COLUMNS, unfold_baskets
-from interest_lib.files import DataFile, open_file, opened_text
+from interest_lib.files import BLANKS, DataFile, open_file, opened_text
 from interest_lib.formats import DETECTED, FileFormat
 from interest_lib.mapping import Column
 from interest_lib.paths import mapped_files, plain
 from interest_lib.schema import InputError
 
-_SPACES: Final = "' \t\n\r\v\f\u00a0\u3000\ufeff\u200b'"
+_SPACES: Final = f"'{BLANKS}'"
 _COMPLAINTS: Final = {
     "Invalid unicode": "is not UTF-8 text; save the file as CSV in UTF-8.",
     "unterminated quote": "has a quote that does not close; close it, or double the quotes inside it.",
@@ -185,7 +186,7 @@ class Source:
             kind, text = kind.value_type, f"{text}[1]"
         if pa.types.is_nested(kind) or "binary" in str(kind):
             raise InputError(
-                f"{self.path}: column {plain(column.name)} holds values of type {PyArrowType.to_ibis(kind)}; "
+                f"{self.path}: column {plain(column.name)} holds values of type {_type_name(kind)}; "
                 "map a column of text, numbers or times."
             )
         if pa.types.is_floating(kind):
@@ -302,6 +303,13 @@ def _scan(files: Sequence[DataFile], names: Sequence[str], header: bool) -> str:
     )
 
 
+def _type_name(kind: pa.DataType) -> str:
+    try:
+        return str(PyArrowType.to_ibis(kind))
+    except KeyError:  # a type that Ibis does not have
+        return str(kind)
+
+
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
@@ -325,7 +333,7 @@ def _check_header(con: Backend, file: DataFile, names: Sequence[str]) -> None:
         rows = con.raw_sql(f"{_scan([file], names, header=False)} LIMIT 1").fetchall()
     except duckdb.Error as error:
         raise InputError(_translate(file, file.path, str(error))) from None
-    if not rows or tuple((name or "").strip() for name in rows[0]) != tuple(names):
+    if not rows or tuple((name or "").strip(BLANKS) for name in rows[0]) != tuple(names):
         raise InputError(f"{file.path}: row 1 cannot be read as a header; mend its quotes and line ends.")
 
 
@@ -337,6 +345,12 @@ def _parquet_schema(files: Sequence[DataFile]) -> pa.Schema:
             schema = pq.read_schema(file.readable).remove_metadata()
         except (pa.ArrowException, OSError, ValueError):
             raise InputError(f"{file.path}: the file cannot be read; write it again as Parquet.") from None
+        with file.readable.open("rb") as raw, mmap(raw.fileno(), 0, access=ACCESS_READ) as content:
+            if content.find(b"PAR1PAR1") >= 0:  # an end and a beginning: only the last would be read
+                raise InputError(
+                    f"{file.path}: several Parquet files stand in it, one behind the other; give them as a "
+                    "folder."
+                )
         if len(set(schema.names)) < len(schema.names):
             name = next(name for name in schema.names if schema.names.count(name) > 1)
             raise InputError(f"{file.path}: two columns are called {plain(name)}; rename one of them.")

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from interest_lib.decay import decayed_counts
 from interest_lib.engine import spark_session
 from interest_lib.history import History, Ints
+from interest_lib.layout import scratch_folder
 
 
 class SparkALS(BaseEstimator):
@@ -33,6 +34,8 @@ class SparkALS(BaseEstimator):
         Half-life of an event's weight, in one of the two units; None counts every event fully.
     n_iterations : int
         Sweeps over users and items.
+    n_blocks : int
+        Parts that users and items are dealt into, to be worked on at the same time; the result depends on it.
     random_state : int
         Seed of the start values.
     spark_master : str
@@ -57,6 +60,7 @@ class SparkALS(BaseEstimator):
         alpha: float = 1.0,
         half_life_days: float | None = None,
         n_iterations: int = 15,
+        n_blocks: int = 4,
         random_state: int = 0,
         spark_master: str = "local[*]",
         session: Any = None,
@@ -68,6 +72,7 @@ class SparkALS(BaseEstimator):
         self.half_life_days = half_life_days
         self.half_life_baskets = half_life_baskets
         self.n_iterations = n_iterations
+        self.n_blocks = n_blocks
         self.random_state = random_state
         self.spark_master = spark_master
         self.session = session
@@ -79,11 +84,16 @@ class SparkALS(BaseEstimator):
 
         self.history_ = history
         self.pairs_ = self._pairs(history)
+        if not self.session_.sparkContext.getCheckpointDir():
+            self.session_.sparkContext.setCheckpointDir(str(scratch_folder("spark")))
         als = ALS(
             rank=self.n_factors,
             regParam=self.regularization,
             alpha=self.alpha,
             maxIter=self.n_iterations,
+            numUserBlocks=self.n_blocks,
+            numItemBlocks=self.n_blocks,
+            checkpointInterval=4,  # without checkpoints each sweep remembers all before it, and overflows
             seed=self.random_state,
             implicitPrefs=True,
             userCol="row",

@@ -1,5 +1,6 @@
 """A table of the log in the types of the contract, after every value has been checked."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -21,6 +22,7 @@ POSITION: Final = "row position"
 ORDER: Final = "row order"
 """Column with the text by which a mapping orders these rows."""
 
+_TAKEN: Final = re.compile(r"row (position|order|rank)|key \d+|joined key", re.IGNORECASE)
 _NOTES: Final = ("decimals for ids", "words for ids", "summer time")
 _REPEATS: Final = "the row repeats another one in every column of the file"
 
@@ -217,12 +219,32 @@ def _choose(
                 f"{source.path}: column {name} is missing among {there}; rename one or give a mapping file."
             )
         raise InputError(f"{label}: columns lacks {name}; name the column of {source.path} that holds it.")
+    for name in columns:
+        if _TAKEN.fullmatch(name):
+            raise InputError(
+                f"{label or source.path}: column {name} bears a name that is needed; rename it, or list "
+                "under columns what to take."
+            )
+    if part.columns is None and not part.event:
+        _check_folders(source, kinds)
     for one, other in pairwise(sorted(columns, key=str.lower)):
         if one.lower() == other.lower():
             raise InputError(
                 f"{label or source.path}: column {plain(one)} differs from another by case only; rename one."
             )
     return columns
+
+
+def _check_folders(source: Source, kinds: Mapping[str, str]) -> None:
+    """Refuse folders like event=view, as Spark writes them, if what they say stands in no file."""
+    for file in source.files:
+        for folder in file.path.parent.parts:
+            name, sign, _ = folder.partition("=")
+            if sign and name in kinds and name not in source.names:
+                raise InputError(
+                    f"{file.path}: folder {plain(folder)} tells a column {name} that its files lack; write "
+                    "it into the files, or list under columns what to take."
+                )
 
 
 def _join_all(
@@ -243,6 +265,10 @@ def _join_all(
         joined = replace(join.part, between=part.between)
         other = _read(con, joined, label, table.kinds, names, zone, True, False, join.key)
         _check_unique(other, join.key)
+        both = {name.lower() for name in columns} & {name.lower() for name in other.columns}
+        if both:
+            told = f"{plain(min(both))} is in {table.source.path} and in {other.source.path}"
+            raise InputError(f"{label}: {told}; list under columns what to take from each.")
         added = other.values.select(*other.columns, **{"joined key": other.values["key 0"]})
         here = values[f"key {keys.index(join.key)}"]
         values = values.inner_join(added, here == added["joined key"]).drop("joined key")

@@ -101,6 +101,10 @@ ZSTD = pa.compress((CSV * 50).encode(), codec="zstd", asbytes=True)
 GZIP = gzip.compress((HEADER + CSV.removeprefix(HEADER) * 200).encode(), mtime=0)
 TWINS = pa.table([["a"], ["i"], ["2020-01-01"], ["b"]], names=["user_id", "item_id", "timestamp", "user_id"])
 
+BYTES = pa.table([pa.array([b"ab"], pa.binary(2)), ["i"], ["2020-01-01"]], names=list(FRAME))
+ENDLESS = "u," + "x" * 34_000_000 + ",2020-01-01"  # DuckDB would pass over it where it is the last line
+LATIN = "format: {encoding: latin-1}"
+
 # name of the file, content, mapping, and what the sentence says
 REFUSED: dict[str, tuple[str, str | bytes, str, str]] = {
     "nothing": ("a.csv", "", "", "is empty"),
@@ -130,6 +134,8 @@ REFUSED: dict[str, tuple[str, str | bytes, str, str]] = {
         "'nan', which is no id",
     ),
     "parquet with lists": ("a.parquet", parquet(FRAME.assign(item_id=[[1]] * 40)), "", "array<int64>"),
+    "parquet with bytes": ("a.parquet", parquet(BYTES), "", "fixed_size_binary[2]"),
+    "parquet behind parquet": ("a.parquet", parquet(FRAME) + parquet(FRAME[:9]), "", "several Parquet files"),
     "zip": ("a.csv", b"PK\x03\x04" + bytes(20), "", "zip archive"),
     "bzip2": ("a.csv", b"BZh91AY&SY" + bytes(20), "", "bzip2"),
     "picture": ("a.csv", b"\x89PNG\r\n\x1a\n", "", "neither CSV"),
@@ -143,6 +149,19 @@ REFUSED: dict[str, tuple[str, str | bytes, str, str]] = {
     ),
     "utf-32": ("a.csv", CSV.encode("utf-32"), GOOD + "format: {encoding: utf-16}", "NUL"),
     "latin-1": ("a.csv", spoiled("ü,i,2020-01-01").encode("latin-1"), "", "line 42 is not UTF-8"),
+    "windows-1252": (
+        "a.csv",
+        spoiled("5\u20ac,i,2020-01-01").encode("cp1252"),
+        LATIN,
+        "line 42 is not LATIN-1",
+    ),
+    "windows-1252 in baskets": ("a.json", b'{"u": [["5\x80"]]}', LATIN, "row 1 is not LATIN-1"),
+    "bom before a quote": (
+        "a.csv",
+        spoiled('\ufeff"u",i,2020-01-01'),
+        "",
+        "line 42 begins with a byte order mark",
+    ),
     "cut utf-8": ("a.csv", CSV.encode() + "ü".encode()[:1], "", "line 42 is not UTF-8"),
     "nul": ("a.csv", spoiled("u\0,i,2020-01-01"), "", "line 42 holds a NUL"),
     "nul far below": ("a.csv", HEADER + CSV[len(HEADER) :] * 90 + "u\0,i,2020-01-01\n", "", "NUL"),
@@ -157,6 +176,19 @@ REFUSED: dict[str, tuple[str, str | bytes, str, str]] = {
     "too many fields": ("a.csv", spoiled("u,i,2020-01-01,x"), "", "line 42 has 4 fields"),
     "mixed line ends": ("a.csv", CSV.replace("\n", "\r\n", 20), "", "mixes line endings"),
     "long line": ("a.csv", spoiled("u," + "x" * 2_500_000 + ",2020-01-01"), "", "longer than 2 MB"),
+    "endless last line": ("a.csv", spoiled(ENDLESS), "", "line 42 is longer than 2 MB"),
+    "endless last line in gzip": (
+        "a.csv.gz",
+        gzip.compress(spoiled(ENDLESS).rstrip().encode(), 1),
+        "",
+        "line 42 is longer than 2 MB",
+    ),
+    "endless line of json": (
+        "a.jsonl",
+        JSONL + json.dumps({"user_id": ENDLESS}),
+        "",
+        "line 41 is longer than 2 MB",
+    ),
     "many columns": ("a.csv", ",".join(f"c{i}" for i in range(10_000)) + "\n1\n", "", "10000 columns"),
     "other delimiter": (
         "a.csv",
@@ -228,6 +260,12 @@ REFUSED: dict[str, tuple[str, str | bytes, str, str]] = {
         "",
         "translate it by values",
     ),
+    "an event in brackets": (
+        "a.csv",
+        "user_id,item_id,timestamp,event\na,b,2020-01-01,(left out)\n",
+        "",
+        "'(left out)', which is no event",
+    ),
     "basket zero": ("a.csv", "user_id,item_id,basket_number\na,b,0\n", "", "from 1"),
     "no basket": ("a.csv", "user_id,item_id,basket_number\na,b,1\na,c,\n", "", "basket_number is empty"),
     "half a basket": ("a.csv", "user_id,item_id,basket_number\na,b,1.5\n", "", "from 1"),
@@ -256,6 +294,12 @@ REFUSED: dict[str, tuple[str, str | bytes, str, str]] = {
     "baskets, object": ("a.json", '{"u": [[{"item": 1}]]}', "", "user u has an item that is neither"),
     "baskets, null": ("a.json", '{"u": [[null]]}', "", "user u has an item that is neither"),
     "baskets, user twice": ("a.json", '{"u": [[1]], "u": [[2]]}', "", "user u stands there twice"),
+    "baskets, user twice but for blanks": (
+        "a.json",
+        '{" u": [[1]], "u": [[2]]}',
+        "",
+        "user u stands there twice",
+    ),
     "baskets, empty": ("a.json", '{"u": [[]]}', "", "no rows"),
 }
 
@@ -274,6 +318,9 @@ def test_damage_is_told_in_a_sentence(con: engine.BaseBackend, name: str) -> Non
 MAPPINGS: dict[str, tuple[str | bytes, str]] = {
     "bomb": ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "row 2: uses an alias"),
     "merge": ("a: &a {x: 1}\n<<: *a\n", "alias"),
+    "merge of nothing": ("event: view\n<<: {event: cart}\n", "row 2: merges lines by <<"),
+    "octal number": ("where: {user_id: [7, 010]}\n", "holds '010', which YAML reads as 8; put it in quotes"),
+    "time for a number": ("where: {user_id: [12:30]}\n", "reads as 750"),
     "long": ("# " + "x" * 1_000_001, "longer than 1 MB"),
     "deep": ("[" * 20_000, "cannot be read as YAML"),
     "deep block": ("\n".join(" " * i + "a:" for i in range(1_200)), "cannot be read as YAML"),
@@ -342,6 +389,30 @@ MAPPINGS: dict[str, tuple[str | bytes, str]] = {
         GOOD + "join: {data: a.csv, key: user_id, columns: {user_id: user_id}}",
         "two files",
     ),
+    "join of a column that is there": (
+        "join: {data: b.csv, key: item_id, columns: {user_id: then}}",
+        "user_id is in a.csv and in b.csv",
+    ),
+    "join that differs by case": (
+        "users: {data: b.csv, join: {data: b.csv, key: item_id, columns: {Then: then}}}",
+        "then is in b.csv and in b.csv",
+    ),
+    "join without end": (
+        "users: {data: b.csv, join: ["
+        + ", ".join(f"{{data: b.csv, key: item_id, columns: {{x{i}: then}}}}" for i in range(21))
+        + "]}",
+        "more than 20 joins",
+    ),
+    "name that is needed": (
+        "users: {data: b.csv, columns: {user_id: user_id, Key 0: then}}",
+        "column Key 0 bears",
+    ),
+    "name that is needed to keep": (
+        "users: {data: b.csv, keep: last, columns: {user_id: user_id, row position: then}}",
+        "column row position bears",
+    ),
+    "items of another log": ("items: {data: b.csv}", "b.csv: column item_id shares no value with a.csv"),
+    "users of another log": ("users: {data: b.csv}", "b.csv: column user_id shares no value with a.csv"),
     "join by many": (
         "columns: {user_id: user_id, item_id: item_id}\n"
         "join: {data: a.csv, key: user_id, columns: {timestamp: timestamp}}",
@@ -355,6 +426,7 @@ def test_a_bad_mapping_is_told_in_a_sentence(con: engine.BaseBackend, name: str)
     content, words = MAPPINGS[name]
     write("a.csv", CSV)
     write("b.json", '{"u": [[1]]}')
+    write("b.csv", "user_id,item_id,then\nU1,I1,2020\n")
     write("my.yml", content)
     sentence = refusal(con, "" if name == "between baskets" else "a.csv", "my.yml")
     assert words in sentence
@@ -386,7 +458,9 @@ def test_odd_names_of_files_are_names(con: engine.BaseBackend, name: str) -> Non
     assert datasets.load(con, data=f"user_id=7/../{name}").events.count().execute() == 40
 
 
-@pytest.mark.parametrize("name", ["a\nb.csv", "a\x1b.csv", "a\u2028.csv", os.fsdecode(b"a\xff.csv")])
+@pytest.mark.parametrize(
+    "name", ["a\nb.csv", "a\x1b.csv", "a\u2028.csv", "a\u202ev.csv", os.fsdecode(b"a\xff.csv")]
+)
 def test_names_that_cannot_be_shown_are_refused(con: engine.BaseBackend, name: str) -> None:
     write(name, CSV)
     assert "control characters" in refusal(con, name)
@@ -425,10 +499,40 @@ def test_a_folder_that_is_no_log_is_told_in_a_sentence(con: engine.BaseBackend, 
     assert words in sentence and is_told_well(sentence), sentence
 
 
+def test_folders_that_tell_a_column_are_refused(con: engine.BaseBackend) -> None:
+    for event in ("view", "cart"):
+        Path(f"log/event={event}").mkdir(parents=True)
+        write(f"log/event={event}/a.parquet", parquet(FRAME))
+    sentence = refusal(con, "log/*/*.parquet")
+    assert "folder event=cart tells a column event" in sentence and is_told_well(sentence)
+    write("my.yml", "event: view")
+    assert datasets.load(con, data="log/event=view", mapping="my.yml").events.count().execute() == 40
+
+
+def test_a_pattern_leaves_no_folder_out_unseen(
+    con: engine.BaseBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("log/2020", "log/2021"):
+        Path(folder).mkdir(parents=True)
+        write(f"{folder}/a.csv", CSV.replace("u,", f"{folder[-4:]},"))
+    assert datasets.load(con, data="log/*/*.csv").name == "log"
+    assert "** is not understood" in refusal(con, "log/**/*.csv")
+    readable = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "2021" not in str(path) and readable(path, mode))
+    assert refusal(con, "log/*/*.csv") == "log/2021: this folder cannot be read; check its permissions."
+
+
 # content, mapping, rows of the file, and what has to be among the rules
 COUNTED: dict[str, tuple[str | bytes, str, int, str]] = {
     "nothing wrong": (CSV, "", 40, "exact duplicates"),
     "bom": (b"\xef\xbb\xbf" + CSV.encode(), "", 40, "exact duplicates"),
+    "two boms and a blank in the header": ("\ufeff\ufeff" + CSV.replace(",", "\u200b,", 1), "", 40, ""),
+    "delimiters in a quoted name": (
+        'user_id,item_id,timestamp,"a;b;c;d;e"\na,b,2020-01-01,1\na,c,2020-01-01,2\n',
+        "",
+        2,
+        "",
+    ),
     "empty lines": (CSV.replace("\n", "\n\n"), "", 40, "exact duplicates"),
     "twice": (CSV + CSV.removeprefix(HEADER), "", 80, "exact duplicates"),
     "gzip of two members": (gzip.compress(CSV.encode()) + gzip.compress(b"u,i,2020-01-01\n"), "", 41, ""),
@@ -447,6 +551,12 @@ COUNTED: dict[str, tuple[str | bytes, str, int, str]] = {
     ),
     "year 2199": (CSV + CSV.removeprefix(HEADER) * 3 + "u,i,2199-12-31\n", "", 161, "impossible times"),
     "where": (CSV, GOOD + "where: {user_id: [u1, u2]}", 40, "where user_id"),
+    "where nothing stands": (
+        HEADER.strip() + ",state\na,b,2020-01-01,\na,c,2020-01-01,paid\na,d,2020-01-01,open\n",
+        "where: {state: [' paid ', '']}",
+        3,
+        "where state",
+    ),
     "null events": (
         HEADER.strip() + ",event\na,b,2020-01-01,pv\na,b,2020-01-01,Junk\n,,,JUNK\n",
         GOOD[:-2] + ", event: {column: event, values: {PV: view, junk: null}}}",

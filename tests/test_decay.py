@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interest_lib.decay import decayed_counts, exponential_weight, interest_shares
+from interest_lib.decay import decayed_counts, exponential_weight
 from interest_lib.history import history_before, history_but_baskets
 from interest_lib.schema import InputError
 
@@ -58,14 +58,6 @@ def test_items_always_bought_together_tie_exactly() -> None:
     assert row[0] == row[1]
 
 
-def test_shares_add_up_and_ignore_the_future() -> None:
-    log, at = events(), pd.Timestamp("2017-02-01")
-    shares = interest_shares(log, at, 30.0)
-    np.testing.assert_allclose(shares.groupby("user_id")["share"].sum(), 1.0)
-    changed = log.assign(category=log["category"].where(log["timestamp"] < at, "future"))
-    pd.testing.assert_frame_equal(shares, interest_shares(changed, at, 30.0))
-
-
 def test_half_lives_in_days_and_in_baskets_are_never_mixed() -> None:
     ordered = pd.DataFrame({"user_id": [1, 1], "item_id": ["a", "a"], "basket_number": [1, 2]})
     baskets = history_but_baskets(ordered, 0, 1)
@@ -91,5 +83,3 @@ def test_events_count_by_their_weight_and_a_return_takes_back() -> None:
     )
     counts = decayed_counts(history_before(log, pd.Timestamp("2017-02-01"), 1))
     assert counts.toarray().tolist() == [[1.1, 1.0], [0.0, 0.0]] and counts.nnz == 2
-    shares = interest_shares(log, pd.Timestamp("2017-02-01"), None, by="item_id")
-    assert shares["user_id"].tolist() == [1, 1]

@@ -48,6 +48,15 @@ def test_the_test_period_is_never_looked_at() -> None:
     assert not learn_weights(earlier, set_weights(earlier), horizon_days=7).trials.equals(before)
 
 
+def test_returns_take_away_or_weigh_nothing_without_a_sign() -> None:
+    log = shop(carts_tell=True)
+    sent_back = log[log["event"] == "cart"].assign(event="return")
+    log = pd.concat([log, sent_back]).sort_values("timestamp", kind="stable", ignore_index=True)
+    learned = learn_weights(log, set_weights(log), horizon_days=7, grid=(0.0, 1.0))
+    tried = learned.trials.loc[learned.trials["kind"] == "return", "weight"]
+    assert [f"{weight:g}" for weight in tried] == ["0", "-1"]
+
+
 def test_weights_set_by_hand_stay_and_count_in_predicted_events() -> None:
     log = shop(carts_tell=True)
     start = set_weights(log, {"cart": 0.4, "purchase": 2.0})

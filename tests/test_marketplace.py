@@ -7,6 +7,7 @@ import hashlib
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -143,10 +144,18 @@ def test_a_search_says_what_is_looked_at_next(shop: Shop) -> None:
 # ------------------------------------------------------------------------------------- counts and seasons
 
 
+LATE = {"review_share": 0.9, "return_share": 0.9, "review_delay_days": 200.0, "return_delay_days": 200.0}
+RISING = {"start": "2024-07-01", "days": 168, "year_amplitude": 0.95, "takeover_share": 1.0}
+
+
 @pytest.mark.parametrize("generator", ["decay", "regimes"])
-def test_as_many_events_as_asked_for(generator: str, tmp_path: Path) -> None:
-    """Within four sigmas, and one in a hundred for categories whose share is known for steady times only."""
-    settings = Marketplace(n_users=1500, generator=generator, activity_shape=1000)
+@pytest.mark.parametrize("case", [{}, LATE, RISING], ids=["default", "late", "rising"])
+def test_as_many_events_as_asked_for(generator: str, case: dict[str, Any], tmp_path: Path) -> None:
+    """Within four sigmas, and one in a hundred for categories whose share is known for steady times only.
+
+    Also where reviews and returns come after the end, and where the season falls to those who come late.
+    """
+    settings = Marketplace(**{"n_users": 1500, "generator": generator, "activity_shape": 1000, **case})
     truth = generate(settings, tmp_path / "shop", n_jobs=1)
     of_user = (
         pd.read_parquet(truth.folder / "events")["user_id"].value_counts().reindex(range(1, 1501)).fillna(0)

@@ -161,6 +161,8 @@ def test_the_run_is_named_after_profile_or_data(root, tmp_path):
     assert own.name == "my-log-2-tutorial"
     assert own.parameters["01_data_prep"]["data"] == str(log)
     assert "data" not in own.parameters["03_decay"]
+    assert plan(root, data=Path("shop/*/*.csv")).name == "shop"
+    assert plan(root, data=Path("shop/sales-*.csv")).name == "sales"
 
 
 @pytest.mark.parametrize(

@@ -245,23 +245,6 @@ def test_every_kind_of_event_stays_and_a_search_without_item_is_counted(tmp_path
     assert cleaned.quality.iloc[-1][["step", "rows_removed", "rows_left"]].tolist() == ["no item", 25, 75]
 
 
-def test_a_view_belongs_to_the_basket_that_it_precedes() -> None:
-    log = pd.DataFrame(
-        [
-            (1, "a", "01-01", "view"),
-            (2, "z", "01-01", "view"),  # never buys
-            (1, "b", "01-02", "purchase"),
-            (1, "b", "01-02", "purchase"),
-            (1, "c", "01-03", "view"),
-            (1, "d", "01-04", "purchase"),
-            (1, "e", "01-05", "view"),
-        ],
-        columns=["user_id", "basket_id", "timestamp", "event"],
-    )
-    log["timestamp"] = pd.to_datetime("2020-" + log["timestamp"])
-    assert prepare.number_baskets(log).tolist() == [1, 1, 1, 1, 2, 2, 3]
-
-
 def test_baskets_are_numbered_in_time_within_the_user(journey: prepare.CleanLog) -> None:
     baskets = journey.events.groupby(["user_id", "basket_id"]).agg(
         number=("basket_number", "max"), least=("basket_number", "min"), start=("timestamp", "min")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from interest_lib import decay, mining, quality, queries, ranking
+from interest_lib import mining, quality, queries, ranking
 from interest_lib.schema import EVENT_WEIGHTS, InputError
 
 START, ORIGIN, END = datetime(2017, 1, 1), datetime(2017, 6, 1), datetime(2018, 1, 1)
@@ -47,6 +47,13 @@ def plausible(events: ir.Table) -> ir.Table:
     return queries.clean(events, until=END)[0]
 
 
+def searching(events: ir.Table) -> ir.Table:
+    """Each view is a search that has still to find its item."""
+    item = ibis.ifelse(events.event == "view", ibis.null("string"), events.item_id)
+    event = ibis.ifelse(events.event == "view", "search", events.event)
+    return plausible(events.mutate(item_id=item, event=event).drop("weight", "quantity", "basket_id"))
+
+
 def recommended(events: ir.Table) -> ir.Table:
     scores = queries.interests(plausible(events), "item_id", ORIGIN, 90, EVENT_WEIGHTS)
     return queries.top_k(scores, queries.popularity(events, ORIGIN), k=5)
@@ -56,7 +63,9 @@ EXPRESSIONS: dict[str, tuple[Callable[[ir.Table], ir.Table], list[str]]] = {
     "clean": (plausible, ["user_id", "item_id", "timestamp", "event", "basket_id", "quantity", "weight"]),
     "clean counts": (lambda log: queries.clean(log, until=END)[1], []),
     "sample_users": (lambda log: queries.sample_users(plausible(log), 20, seed=1).distinct(), ["all"]),
+    "searched_items": (lambda log: queries.searched_items(searching(log)), ["all"]),
     "baskets": (lambda log: queries.baskets(plausible(log)), ["all"]),
+    "baskets of purchases": (lambda log: queries.baskets(plausible(log), "purchase"), ["all"]),
     "sessions": (lambda log: queries.sessions(plausible(log)), ["all"]),
     "history": (lambda log: queries.split(plausible(log), ORIGIN, 28)[0], ["all"]),
     "targets": (lambda log: queries.split(plausible(log), ORIGIN, 28)[1], ["user_id", "item_id"]),
@@ -79,8 +88,6 @@ EXPRESSIONS: dict[str, tuple[Callable[[ir.Table], ir.Table], list[str]]] = {
     "inhuman_rates": (lambda log: quality.inhuman_rates(log, 20, 85), ["user_id"]),
     "recording_gaps": (lambda log: quality.recording_gaps(plausible(log)), []),
     "clock_shifts": (lambda log: quality.clock_shifts(plausible(log)), ["month"]),
-    "missing_hours": (lambda log: quality.missing_hours(log, "America/New_York"), ["missing_hour"]),
-    "changed_items": (lambda log: quality.changed_items(log, ["category"]), ["item_id"]),
     "returned_ids": (lambda log: quality.returned_ids(plausible(log), sleep_days=30), ["user_id"]),
     "funnel": (lambda log: quality.funnel(plausible(log), ["view", "cart", "purchase"]), ["step"]),
     "repeat_share": (lambda log: quality.repeat_share(plausible(log)), ["category"]),
@@ -96,8 +103,9 @@ def test_every_public_expression_is_compared_between_engines() -> None:
         if callable(thing)
         and not name.startswith("_")
         and getattr(thing, "__module__", "") == module.__name__
+        and "ir.Table" in thing.__annotations__["return"]
     }
-    used = {"history", "targets", "profile", "decayed", "clean counts"}
+    used = {"history", "targets", "profile", "decayed", "clean counts", "baskets of purchases"}
     assert public - set(EXPRESSIONS) == {"split", "interests"}
     assert set(EXPRESSIONS) - public == used
 
@@ -155,6 +163,25 @@ def test_samples_are_nested_and_do_not_depend_on_the_order_of_rows(events, log) 
     assert drawn(events, 20) != drawn(events, 20, seed=2)
 
 
+def test_a_search_stands_for_what_the_user_turns_to_next(events) -> None:
+    found = rows(queries.searched_items(searching(events), max_minutes=600), "user_id", "timestamp", "event")
+    log = searching(events).to_pandas()
+    items = log[log["event"] != "search"].dropna(subset="item_id")
+    answers = 0
+    for search in found[found["event"] == "search"].itertuples():
+        ahead = items[(items["user_id"] == search.user_id) & (items["timestamp"] >= search.timestamp)]
+        ahead = ahead[ahead["timestamp"] <= search.timestamp + pd.Timedelta(minutes=600)]
+        if ahead.empty:
+            assert pd.isna(search.item_id)
+            continue
+        first = ahead[ahead["timestamp"] == ahead["timestamp"].min()]
+        assert search.item_id == first["item_id"].min()
+        answers += 1
+    assert len(found) == len(log) and 100 < answers < len(log) / 3
+    others = found[found["event"] != "search"]
+    assert others["item_id"].isna().sum() == log.loc[log["event"] != "search", "item_id"].isna().sum()
+
+
 def test_baskets_are_named_and_numbered_by_their_first_event(events, kept) -> None:
     found = rows(queries.baskets(plausible(events)), *events.columns)
     named = kept["basket_id"].fillna(
@@ -169,6 +196,25 @@ def test_baskets_are_named_and_numbered_by_their_first_event(events, kept) -> No
     assert len(merged) == len(firsts) == len(numbers)
     assert (merged["min"] == merged["basket_number"]).all()
     assert (merged["max"] == merged["basket_number"]).all()
+
+
+def test_a_view_belongs_to_the_basket_that_it_precedes() -> None:
+    log = pd.DataFrame(
+        [
+            (1, "a", "01-01", "view"),
+            (2, "z", "01-01", "view"),  # never buys
+            (1, "b", "01-02", "purchase"),
+            (1, "b", "01-02", "purchase"),
+            (1, "b", "01-02", "view"),  # at the moment of the basket: too late to foretell it
+            (1, "c", "01-03", "view"),
+            (1, "d", "01-04", "purchase"),
+            (1, "e", "01-05", "view"),
+        ],
+        columns=["user_id", "basket_id", "timestamp", "event"],
+    )
+    log["timestamp"] = pd.to_datetime("2020-" + log["timestamp"])
+    found = queries.baskets(ibis.memtable(log.reset_index()), "purchase").order_by("index").to_pandas()
+    assert found["basket_number"].tolist() == [1, 1, 1, 1, 2, 2, 2, 3]
 
 
 def test_baskets_that_the_log_brings_are_left_alone() -> None:
@@ -204,18 +250,26 @@ def test_a_split_keeps_history_and_targets_apart(events, kept) -> None:
     assert set(expected.values()) == {True, False}
 
 
+def shares_written_out(events: pd.DataFrame, at: datetime, half_life: float | None) -> pd.DataFrame:
+    known = events[events["timestamp"] < at].dropna(subset="category")
+    age_days = (at - known["timestamp"]) / pd.Timedelta(days=1)
+    weighted = known.assign(weight=0.5 ** (age_days / half_life) if half_life else 1.0)
+    profile = weighted.groupby(["user_id", "category"])["weight"].sum().reset_index()
+    return profile.assign(share=profile["weight"] / profile.groupby("user_id")["weight"].transform("sum"))
+
+
 @pytest.mark.parametrize("half_life", [None, 30.0])
-def test_interests_are_those_of_the_in_memory_study(events, kept, half_life) -> None:
+def test_interests_are_decayed_weights_and_shares_that_add_up(events, kept, half_life) -> None:
     plain = kept.drop(columns=["event", "weight"])
     found = rows(
         queries.interests(plausible(events).drop("event", "weight"), "category", ORIGIN, half_life),
         "user_id",
         "category",
     )
-    expected = decay.interest_shares(plain.dropna(subset="category"), pd.Timestamp(ORIGIN), half_life)
-    expected = expected.sort_values(["user_id", "category"], ignore_index=True)
+    expected = shares_written_out(plain, ORIGIN, half_life)
     assert found[["user_id", "category"]].values.tolist() == expected[["user_id", "category"]].values.tolist()
     np.testing.assert_allclose(found[["weight", "share"]], expected[["weight", "share"]], rtol=1e-12)
+    np.testing.assert_allclose(found.groupby("user_id")["share"].sum(), 1.0)
 
 
 def test_an_event_weighs_what_its_row_says_else_its_type_else_one(kept) -> None:
@@ -322,6 +376,10 @@ def test_robots_are_found_and_large_baskets_are_not() -> None:
     log = ibis.memtable(pd.concat([robot, basket, slow]).astype({"basket_id": "str"}))
     found = quality.inhuman_rates(log, max_per_minute=60, max_per_day=199).to_pandas()
     assert found.values.tolist() == [[3, 200, 1, 200], [1, 100, 100, 100]]
+    order = basket.drop(columns="basket_id").assign(user_id=4, event="purchase")
+    seen = order.assign(user_id=5, event="view")
+    found = quality.inhuman_rates(ibis.memtable(pd.concat([order, seen]))).to_pandas()
+    assert found.values.tolist() == [[5, 100, 100, 100]], "an order without a basket_id is one act"
 
 
 def test_gaps_in_recording_are_measured_in_days(events) -> None:
@@ -352,29 +410,15 @@ def test_a_clock_that_was_set_wrong_shows_in_its_months() -> None:
     assert quality.clock_shifts(ibis.memtable({"timestamp": [START, START]})).count().execute() == 0
 
 
-def test_the_missing_hour_tells_the_clock_of_the_log() -> None:
-    utc = pd.Series(pd.date_range("2017-01-01", "2017-12-31", freq="10min"))
-    wall = utc.dt.tz_localize("UTC").dt.tz_convert("Europe/Berlin").dt.tz_localize(None)
-    found = [
-        quality.missing_hours(ibis.memtable({"timestamp": times.tolist()}), "Europe/Berlin").to_pandas()
-        for times in (utc, wall)
-    ]
-    assert [table["missing_hour"].tolist() for table in found] == [[pd.Timestamp("2017-03-26 02:00")]] * 2
-    assert [table[["events", "usual"]].values.tolist() for table in found] == [[[6, 6.0]], [[0, 6.0]]]
-    assert quality.missing_hours(ibis.memtable({"timestamp": [START]}), "Asia/Tokyo").count().execute() == 0
-    with pytest.raises(InputError, match="timezone Europe/Berln is unknown"):
-        quality.missing_hours(ibis.memtable({"timestamp": [START]}), "Europe/Berln")
-
-
-def test_items_that_change_their_description_are_named() -> None:
-    log = ibis.memtable(
-        {
-            "item_id": [1, 1, 2, 2, 3],
-            "category": ["a", "a", "a", "b", None],
-            "title": ["x", None, "y", "y", "z"],
-        }
-    )
-    assert quality.changed_items(log).to_pandas().values.tolist() == [[2, 2, 1]]
+def test_a_clock_that_goes_wrong_for_good_leaves_the_months_before_it_as_they_are() -> None:
+    hour = pd.Series(pd.date_range("2017-01-01", "2017-12-31 23:00", freq="1h"))
+    clock = hour.dt.hour.to_numpy()
+    rate = 2 + 8 * np.exp(-((clock - 11) ** 2) / 8) + 12 * np.exp(-((clock - 19) ** 2) / 8)
+    times = hour.repeat(rate.round().astype(int))
+    times = times.mask(times.dt.month >= 8, times + pd.Timedelta(hours=5))
+    few = pd.Series([datetime(year, month, 1, 3) for year in (2014, 2015, 2016) for month in range(1, 13)])
+    found = quality.clock_shifts(ibis.memtable({"timestamp": [*few, *times]})).to_pandas()
+    assert found["shift_hours"].tolist()[36:48] == [0] * 7 + [5] * 5, "months with few events say nothing"
 
 
 def test_an_id_that_wakes_up_as_somebody_else_is_dissimilar() -> None:
@@ -414,6 +458,10 @@ def test_the_funnel_counts_users_who_go_on_and_not_those_who_went_before() -> No
     ]
     assert found["users_going_on"].round(3).fillna(-1).tolist() == [0.5, 0.333, -1]
     assert found["pairs_going_on"].round(3).fillna(-1).tolist() == [0.4, 0.333, -1]
+    log.loc[log["event"] == "view", "item_id"] = None
+    found = quality.funnel(ibis.memtable(log), ["view", "cart", "purchase"]).to_pandas()
+    assert found["users_going_on"].round(3).fillna(-1).tolist() == [0.5, 0.333, -1]
+    assert found["pairs_going_on"].round(3).fillna(-1).tolist() == [-1, 0.333, -1], "no item, no pair"
 
 
 def test_repeats_of_a_category_are_items_had_at_an_earlier_time(events, kept) -> None:

@@ -134,6 +134,11 @@ def test_folders_and_patterns_are_one_log(con: engine.BaseBackend, given: str) -
     assert mapped_files(Path(given)) == [Path("log/part-a.csv"), Path("log/part-b.csv.gz")]
 
 
+def test_a_pattern_for_folders_is_named_after_what_is_above_them(con: engine.BaseBackend) -> None:
+    write("shop/day=1/a.csv", CSV)
+    assert load(con, "shop/*/*.csv").name == "shop"
+
+
 TIMES: dict[str, tuple[str, str, str]] = {
     "seconds": ("978300760", "unit: s", "2000-12-31 22:12:40"),
     "seconds with fractions": ("978300760.25", "unit: s", "2000-12-31 22:12:40.25"),

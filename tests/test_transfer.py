@@ -1,17 +1,19 @@
 """New users: what may be seen of them, and what is borrowed."""
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
 
-from interest_lib import prepare, transfer
+from interest_lib import queries, transfer
 from interest_lib.schema import InputError
 from interest_lib.split import sample_users
 
 
 @pytest.fixture(scope="module")
 def events(shop: pd.DataFrame) -> pd.DataFrame:
-    return shop.assign(basket_number=prepare.number_baskets(shop), weight=1.0)
+    numbered = queries.baskets(ibis.memtable(shop)).to_pandas()
+    return numbered.sort_values(["timestamp", "user_id", "item_id"], ignore_index=True).assign(weight=1.0)
 
 
 @pytest.fixture(scope="module")
