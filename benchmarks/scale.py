@@ -39,7 +39,6 @@ BARE_GIB, WORKER_GIB = 5.0, 2.0  # DuckDB's own limits; a process needs somewhat
 BOUNDS = {
     "generation_seconds": 300.0,
     "pipeline_over_bare": 6.0,
-    "pipeline_over_bare_by_time": 6.0,
     "pipeline_large_over_small": 12.0,
     "pipeline_peak_gib": 8.0,
 }
@@ -229,10 +228,10 @@ def main() -> int:
             "machine": machine,
         },
     )
-    for name, bound in BOUNDS.items():
-        print(
-            f"{name:28s} {found[name]:8.2f}, at most {bound:g}: {'met' if found[name] <= bound else 'MISSED'}"
-        )
+    for name, value in found.items():
+        bound = BOUNDS.get(name, float("inf"))
+        told = f", at most {bound:g}: {'met' if value <= bound else 'MISSED'}" if name in BOUNDS else ""
+        print(f"{name:28s} {value:8.2f}{told}")
     return int(any(found[name] > bound for name, bound in BOUNDS.items()))
 
 

@@ -18,6 +18,9 @@ from interest_lib.schema import InputError
 BLOCK_ROWS: Final = 2_000_000
 """Events of a block: some hundreds of megabytes for what is worked out from them."""
 
+WRITER_GIB: Final = 2.0
+"""Memory that dealing out may take, in GiB."""
+
 
 def blocks_of_users(files: Sequence[Path], folder: Path, block_rows: int = BLOCK_ROWS) -> list[list[Path]]:
     """Deal a log out into blocks, each with all events of its users.
@@ -93,8 +96,10 @@ def _dealt_out(files: list[Path], folder: Path, n_blocks: int) -> list[list[Path
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; give a new folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    con = connect()
+    con = connect(memory_gib=WRITER_GIB)
     con.raw_sql("SET preserve_insertion_order = false")
+    # Half a million rows of each block would wait in memory otherwise.
+    con.raw_sql("SET partitioned_write_flush_threshold = 50000")
     log = con.read_parquet([str(path) for path in files])
     dealt = log.mutate(block=(log.user_id.hash() % n_blocks).abs())
     dealt.to_parquet(folder, partition_by="block")
