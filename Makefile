@@ -29,7 +29,7 @@ help: ## this list
 reports: $(OK) ## run the study on all data and replace reports/full
 	$(RUN) interest_lib run --profile full
 
-test: $(OK) lint ## what has to hold before a change is merged, in ten minutes; CI adds test-slow
+test: $(OK) lint ## what has to hold before a change is merged, some ten minutes; CI adds test-slow
 	$(RUN) pytest --ignore=tests/test_results.py -m "not slow"
 	$(RUN) pytest --nbval --nbval-current-env --nbval-sanitize-with notebooks/nbval_sanitize.cfg notebooks
 	out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && $(RUN) interest_lib run --profile tutorial --out "$$out"
@@ -54,7 +54,7 @@ lock: $(OK) ## make requirements.lock anew from environment.yml
 	mv requirements.lock.new requirements.lock
 
 clean: ## remove the environment and everything that can be made again, except reports
-	rm -rf .venv artifacts .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv artifacts data/cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(OK): requirements.lock

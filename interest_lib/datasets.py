@@ -131,7 +131,7 @@ def complete_journey(con: Backend) -> Log:
         con.read_parquet(str(folder / f"{name}.parquet"))
         for name in ("transactions", "products", "demographics")
     )
-    # Products missing from the catalogue match no rule and stay: the counts of protocol P1 include them.
+    # Products missing from the catalogue match no rule and stay: the protocol of the references counts them.
     no_product = products.department.isin(list(_NOT_PRODUCTS))
     refused = products.filter(no_product | products.product_category.isnull())
     events = sales.anti_join(refused, "product_id").select(

@@ -170,7 +170,7 @@ REFUSED: dict[str, tuple[str, str | bytes, str, str]] = {
     "columns twice by case": ("a.csv", CSV, GOOD[:-2] + ", query: user_ID}", "did you mean user_id?"),
     "nameless columns": ("a.csv", ",,\n1,2,3\n", "", "names no columns"),
     "open quote": ("a.csv", spoiled('u,"i,2020-01-01'), "", "quote that does not close"),
-    "open quote in the header": ("a.csv", '"' + CSV, "", ""),
+    "open quote in the header": ("a.csv", '"' + CSV, "", "a quote that does not close"),
     "quoted header of two lines": ("a.csv", '"user\n_id",item_id,timestamp\na,b,2020-01-01\n', "", "user_id"),
     "too few fields": ("a.csv", spoiled("u,i"), "", "line 42 has 2 fields"),
     "too many fields": ("a.csv", spoiled("u,i,2020-01-01,x"), "", "line 42 has 4 fields"),

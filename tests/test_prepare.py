@@ -57,7 +57,7 @@ def test_complete_journey_comes_out_sorted_typed_and_counted(journey: prepare.Cl
     assert (quality["rows_before"].iloc[0], quality["rows_left"].iloc[-1]) == (1_469_307, 1_450_637)
     assert (quality["rows_before"] - quality["rows_removed"] == quality["rows_left"]).all()
     assert (quality["rows_left"].iloc[:-1].to_numpy() == quality["rows_before"].iloc[1:].to_numpy()).all()
-    # The test origin of protocol P1 and the 28 days from it lie inside the log.
+    # The test origin of the reference protocol and the 28 days from it lie inside the log.
     assert events["timestamp"].max() >= pd.Timestamp("2017-12-04") + pd.Timedelta(days=28)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import ibis
 import numpy as np
@@ -28,6 +29,17 @@ def found(log: datasets.Log) -> dict[str, int]:
     """What the report counts, without its zeros."""
     counts = overview.recording_report(log).set_index("check")["count"]
     return counts[counts > 0].to_dict()
+
+
+def test_what_reading_leaves_out_is_in_the_report(tmp_path: Path) -> None:
+    rows = [f"u{n % 7},i{n % 11},2020-01-{n % 28 + 1:02d} 10:{n % 60:02d}" for n in range(500)]
+    text = "\n".join(["user_id,item_id,timestamp", *rows, *rows[:400], "u1,i1,1970-01-01 00:00"])
+    (tmp_path / "log.csv").write_text(text)
+    report = overview.recording_report(datasets.load(engine.connect(), data=tmp_path / "log.csv"))
+    table = report.set_index("check")
+    distinct = len(set(rows))
+    assert table.loc["exact duplicates", ["count", "of"]].tolist() == [900 - distinct, 900]
+    assert table.loc["impossible times", ["count", "of"]].tolist() == [1, distinct + 1]
 
 
 @pytest.mark.parametrize("settings", ["", "generator=regimes"])
