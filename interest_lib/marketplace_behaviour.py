@@ -105,16 +105,23 @@ def _segment_at(chains: Table, chain: Ints, day: Floats) -> Ints:
 
 
 def _cumulated_rows(shares: Floats) -> Floats:
-    """Rows of shares as one flat table for `draw`."""
+    """Rows of shares as one flat table for `_drawn`."""
     flat = np.cumsum(shares.reshape(-1, shares.shape[-1]), axis=1)
     return (flat / flat[:, -1:] + np.arange(len(flat))[:, None]).ravel()
 
 
 def _draw_category(shares: Floats, rows: Ints, rng: np.random.Generator) -> Ints:
-    width = shares.shape[-1]
-    table = _cumulated_rows(shares)
-    chance = np.minimum(rng.random(len(rows)), 1 - 1e-9)
-    return np.searchsorted(table, rows + chance, side="right") - rows * width
+    return _drawn(_cumulated_rows(shares), shares.shape[-1], rows, _chances(len(rows), rng))
+
+
+def _chances(count: int, rng: np.random.Generator) -> Floats:
+    """Numbers in [0, 1), so far below 1 that a whole number before the point does not round them up."""
+    return np.minimum(rng.random(count), 1 - 1e-9)
+
+
+def _drawn(table: Floats, width: int, rows: Ints, chances: Floats) -> Ints:
+    """The columns that the chances hit in the given rows of a table from `_cumulated_rows`."""
+    return np.searchsorted(table, rows + chances, side="right") - rows * width
 
 
 def _walk(world: World, chain: Ints, seg: Ints, era: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
@@ -128,7 +135,7 @@ def _walk(world: World, chain: Ints, seg: Ints, era: Ints, rng: np.random.Genera
     taste = _draw_category(world.taste, era * n_segments + seg, rng)
     first = np.flatnonzero(np.append(True, chain[1:] != chain[:-1]) if len(chain) else [])
     count = np.diff(np.append(first, len(chain)))
-    chance = np.minimum(rng.random(len(chain)), 1 - 1e-9)
+    chances = _chances(len(chain), rng)
     by_matrix = rng.random(len(chain)) < world.settings.transition_share
     table, width = _cumulated_rows(world.transition), world.transition.shape[-1]
     category, before = taste.copy(), np.full(len(chain), -1)
@@ -139,7 +146,7 @@ def _walk(world: World, chain: Ints, seg: Ints, era: Ints, rng: np.random.Genera
         before[here] = category[here - 1]
         moves = here[by_matrix[here]]
         rows = era[moves] * width + before[moves]
-        category[moves] = np.searchsorted(table, rows + chance[moves], side="right") - rows * width
+        category[moves] = _drawn(table, width, rows, chances[moves])
     return category, before
 
 

@@ -58,17 +58,16 @@ def _texts(codes: Ints, names: list[str] | tuple[str, ...], missing: Bools | Non
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(names), pa.string()))
 
 
-def _times(settings: Marketplace, seconds: Ints) -> pa.Array:
+def _times(settings: Marketplace, seconds: Ints, missing: Bools | None = None) -> pa.Array:
     start = np.datetime64(settings.start, "us").astype(np.int64)
-    return pa.array(start + seconds * 1_000_000, pa.int64()).cast(pa.timestamp("us"))
+    return pa.array(start + seconds * 1_000_000, pa.int64(), mask=missing).cast(pa.timestamp("us"))
 
 
 def _days_to_times(settings: Marketplace, days: Any) -> pa.Array:
     days = np.asarray(days, dtype=np.float64)
     known = np.isfinite(days)
-    seconds = np.where(known, np.round(np.where(known, days, 0) * 86_400), 0).astype(np.int64)
-    start = np.datetime64(settings.start, "us").astype(np.int64)
-    return pa.array(start + seconds * 1_000_000, pa.int64(), mask=~known).cast(pa.timestamp("us"))
+    seconds = np.round(np.where(known, days, 0) * 86_400).astype(np.int64)
+    return _times(settings, seconds, missing=~known)
 
 
 def events_table(world: World, events: Table) -> pa.Table:

@@ -86,8 +86,8 @@ def make_world(settings: Marketplace) -> World:
     curve, half_life_days = _fading(settings, rng)
     mix = _steady_mix(settings, taste[0], transition[0])
     per_visit, cart_share, purchase_share = _funnel(settings, mix, rng)
-    users = _make_users(settings, np.random.default_rng(seeds[1]))
-    visit_rate, episode_rate = _rates(settings, users, mix, curve, half_life_days, per_visit)
+    users, day_factor = _make_users(settings, np.random.default_rng(seeds[1])), _day_factor(settings)
+    visit_rate, episode_rate = _rates(settings, users, day_factor, mix, curve, half_life_days, per_visit)
     return World(
         settings=settings,
         catalogue=make_catalogue(settings, np.random.default_rng(seeds[2])),
@@ -102,7 +102,7 @@ def make_world(settings: Marketplace) -> World:
         repeat_share=rng.permutation(np.linspace(*settings.repeat_share, c)),
         cart_share=cart_share,
         purchase_share=purchase_share,
-        day_factor=_day_factor(settings),
+        day_factor=day_factor,
         users=users,
         visit_rate=visit_rate,
         episode_rate=episode_rate,
@@ -217,6 +217,7 @@ def _make_users(settings: Marketplace, rng: np.random.Generator) -> pd.DataFrame
 def _rates(
     settings: Marketplace,
     users: pd.DataFrame,
+    factor: Floats,
     mix: Floats,
     curve: Ints,
     half_life_days: Floats,
@@ -230,7 +231,6 @@ def _rates(
     visits = settings.events_per_user / per_visit
     joined, days = users["joined"].to_numpy(), settings.days
     taken = np.minimum(users["takeover_day"].to_numpy(), days)
-    factor = _day_factor(settings)
     begun, end = np.maximum(joined, 0), np.full(len(users), float(days))
     season = _mean_factor(factor, begun, taken)
     season_after = settings.takeover_rate_factor * _mean_factor(factor, taken, end)
