@@ -1,11 +1,11 @@
 """What a cleaned log can support: which parts of the study will run, and what is missing for the others."""
 
-from collections.abc import Sequence
 from typing import Final, TypedDict
 
 import pandas as pd
 
-from interest_lib.history import Ints, goal, is_goal
+from interest_lib.history import goal, is_goal
+from interest_lib.migration import active_users, purchases
 from interest_lib.prepare import CleanLog, span_days
 from interest_lib.split import quarters, rolling_origins
 
@@ -186,17 +186,9 @@ def _regular_users(clean: CleanLog, month_days: int, quarter_days: int) -> tuple
     end = clean.events["timestamp"].max().normalize()
     start = end - pd.Timedelta(days=4 * month_days)
     recent = events[events["timestamp"].between(start, end, inclusive="left")]
-    return (
-        _active_in_all(recent, quarters(recent["timestamp"], month_days, start=start), [5, 5, 5, 5]),
-        _active_in_all(events, quarters(events["timestamp"], quarter_days), [5, 5, 5, 20]),
-    )
-
-
-def _active_in_all(events: pd.DataFrame, period: Ints, minimum: Sequence[int]) -> int:
-    """Users with that many different (basket, category) pairs in every period."""
-    pairs = events[["user_id", "basket_id", "category"]].assign(period=period).drop_duplicates()
-    activity = pairs.groupby(["user_id", "period"]).size().unstack(fill_value=0)
-    return int((activity.reindex(columns=range(len(minimum)), fill_value=0) >= minimum).all(axis=1).sum())
+    monthly = purchases(recent, quarters(recent["timestamp"], month_days, start=start))
+    quarterly = purchases(events, quarters(events["timestamp"], quarter_days))
+    return len(active_users(monthly, [5, 5, 5, 5])), len(active_users(quarterly, [5, 5, 5, 20]))
 
 
 def _told(supported: bool, yes: str, no: str) -> tuple[bool, str]:

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from interest_lib.decay import decayed_counts
 from interest_lib.history import goal
 from interest_lib.metrics import ndcg_at_k
-from interest_lib.ranking import ranked_lists
+from interest_lib.ranking import ranked_lists, rows_or_empty
 from interest_lib.schema import EVENT_WEIGHTS
 from interest_lib.split import Fold, folds, sample_users
 
@@ -172,9 +172,7 @@ def _counts_by_kind(
     for number, kind in enumerate(kinds):
         of_kind = fold.history.weights * (kind_of_event == number)
         counts = decayed_counts(replace(fold.history, weights=of_kind), **half_life)
-        # a user who is new at the origin has an empty row
-        known = sp.csr_matrix(sp.diags((rows >= 0).astype(float)))
-        parts[kind] = sp.csr_matrix(known @ counts[np.maximum(rows, 0)])
+        parts[kind] = rows_or_empty(counts, rows)
     return parts
 
 

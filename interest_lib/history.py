@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,8 +89,19 @@ def goal(events: pd.DataFrame) -> str:
     >>> goal(pd.DataFrame({"event": ["view", "cart", "view"]})), goal(pd.DataFrame({"user_id": [1]}))
     ('cart', '')
     """
-    kinds = set(events["event"].unique()) if "event" in events else set()
-    return next((kind for kind in GOALS if kind in kinds), "")
+    return strongest(events["event"].unique()) if "event" in events else ""
+
+
+def strongest(kinds: Iterable[str]) -> str:
+    """The kind of event that commits a user most: the first of `schema.GOALS`; empty if none is there.
+
+    Examples
+    --------
+    >>> strongest(["return", "view", "cart"])
+    'cart'
+    """
+    there = set(kinds)
+    return next((kind for kind in GOALS if kind in there), "")
 
 
 def is_goal(events: pd.DataFrame, kind: str | None = None) -> Bools:

@@ -48,13 +48,9 @@ def period_counts(
     >>> counts.tolist(), list(interests)
     ([[[0.0, 1.0]], [[1.0, 0.0]]], ['milk', 'tea'])
     """
-    known = events[["user_id", "basket_id", by]].assign(period=period)
-    known = known[known[by].notna()].drop_duplicates()
+    known = purchases(events, period, by)
     n_periods = int(period.max()) + 1
-    activity = known.groupby(["user_id", "period"]).size().unstack(fill_value=0)
-    activity = activity.reindex(columns=range(n_periods), fill_value=0)
-    active = (activity >= np.broadcast_to(min_per_period, n_periods)).all(axis=1)
-    user_ids = pd.Index(activity.index[active], name="user_id")
+    user_ids = active_users(known, np.broadcast_to(min_per_period, n_periods).tolist())
     if user_ids.empty:
         raise InputError(
             f"No user has the {min_per_period} purchases asked for in each of {n_periods} periods: "
@@ -62,6 +58,33 @@ def period_counts(
         )
     interests = pd.Index(np.sort(known[by].unique()), name=by)
     return _cells(known.assign(weight=1.0), n_periods, user_ids, interests), user_ids, interests
+
+
+def purchases(events: pd.DataFrame, period: Ints, by: str = "category") -> pd.DataFrame:
+    """Purchases, each once per period, user, interest and basket; parameters as for `period_counts`.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user_id": [1, 1], "basket_id": [1, 1], "category": ["tea", "tea"]})
+    >>> purchases(log, np.array([0, 0])).values.tolist()
+    [[1, 1, 'tea', 0]]
+    """
+    known = events[["user_id", "basket_id", by]].assign(period=period)
+    return known[known[by].notna()].drop_duplicates()
+
+
+def active_users(known: pd.DataFrame, min_per_period: Sequence[int]) -> pd.Index:
+    """Users with that many purchases in each period, sorted.
+
+    Examples
+    --------
+    >>> known = pd.DataFrame({"user_id": [1, 1, 2], "period": [0, 1, 0]})
+    >>> active_users(known, [1, 1]).tolist()
+    [1]
+    """
+    activity = known.groupby(["user_id", "period"]).size().unstack(fill_value=0)
+    activity = activity.reindex(columns=range(len(min_per_period)), fill_value=0)
+    return pd.Index(activity.index[(activity >= min_per_period).all(axis=1)], name="user_id")
 
 
 def period_evidence(events: pd.DataFrame, period: Ints, user_ids: pd.Index, interests: pd.Index) -> Floats:

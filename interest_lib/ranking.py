@@ -136,6 +136,19 @@ def ranked_lists(
     )
 
 
+def rows_or_empty(matrix: sp.csr_matrix, rows: Ints) -> sp.csr_matrix:
+    """Some rows of a matrix; a row that is -1, as of somebody unknown, is empty.
+
+    Examples
+    --------
+    >>> rows_or_empty(sp.csr_matrix([[1.0, 2.0]]), np.array([-1, 0])).toarray()
+    array([[0., 0.],
+           [1., 2.]])
+    """
+    known = sp.csr_matrix(sp.diags((rows >= 0).astype(np.float64)))
+    return sp.csr_matrix(known @ matrix[np.maximum(rows, 0)])
+
+
 def keep_nearest(similarity: Floats, n_neighbours: int) -> sp.csr_matrix:
     """Similarities of every row to its `n_neighbours` most similar columns, the others dropped.
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import normalize
 from interest_lib.decay import decayed_counts
 from interest_lib.history import Floats, History, Ints
 from interest_lib.mining import interest_formula
-from interest_lib.ranking import keep_nearest, ranked_lists
+from interest_lib.ranking import keep_nearest, ranked_lists, rows_or_empty
 from interest_lib.schema import InputError
 from interest_lib.split import Fold
 
@@ -54,10 +54,7 @@ class _ScoringRecommender(BaseEstimator):
         rows = history.user_ids.get_indexer(users)
         own_counts = self._sparse_scores()
         if own_counts is not None and not exclude_seen:
-            # somebody unknown has an empty row
-            known = sp.csr_matrix(sp.diags((rows >= 0).astype(np.float64)))
-            scores = sp.csr_matrix(known @ own_counts[np.maximum(rows, 0)])
-            return ranked_lists(users, scores, history.item_ids, k)
+            return ranked_lists(users, rows_or_empty(own_counts, rows), history.item_ids, k)
         seen = _had(history) if exclude_seen else None
         parts = []
         for start in range(0, len(rows), BATCH_USERS):
