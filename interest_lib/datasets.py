@@ -12,10 +12,9 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 from ibis.backends.duckdb import Backend
-from ibis.util import gen_name
 
 from interest_lib import fetch
-from interest_lib.engine import move
+from interest_lib.engine import move, stored
 from interest_lib.layout import project_root, scratch_folder
 from interest_lib.mapping import ColumnMapping, Origin, TablePart, read_mapping
 from interest_lib.marketplace import generate
@@ -318,7 +317,7 @@ def _own(con: Backend, plan: ColumnMapping, data: Path | None, name: str = "") -
     logs = [part for name, part in parts.items() if name not in ("items", "users")]
     # Written once, so that text is read and parsed once; DuckDB spills what does not fit.
     tables: dict[str, ir.Table] = {
-        name: con.create_table(gen_name("log"), table, temp=True)
+        name: stored(table)
         for name, table in (
             ("events", append(logs, whole)),
             *((name, parts[name].typed(whole)) for name in ("items", "users") if name in parts),
@@ -336,7 +335,7 @@ def _own(con: Backend, plan: ColumnMapping, data: Path | None, name: str = "") -
     events = tables["events"]
     attributes = [name for name in ITEM_COLUMNS if name in events.columns and name != "item_id"]
     if attributes:
-        tables["items"], conflicts = _items_of(con, events, attributes)
+        tables["items"], conflicts = _items_of(events, attributes)
         removed.append(conflicts)
     return Log(
         name or _name_of(data),
@@ -418,14 +417,14 @@ def _check_one_spelling(parts: list[FileTable], name: str) -> None:
 
 
 def _one_row_each(
-    con: Backend, stored: ir.Table, key: str, part: FileTable, section: TablePart
+    con: Backend, given: ir.Table, key: str, part: FileTable, section: TablePart
 ) -> tuple[ir.Table, list[LeftOut]]:
     """One row for each item or user; two different ones are refused unless the mapping says which to keep."""
     keep = section.keep
-    single = first_or_last(stored, key, keep) if keep else stored.distinct()
-    table = con.create_table(gen_name("log"), single, temp=True)
-    rows, left = (int(counted.count().execute()) for counted in (stored, table))
-    con.raw_sql(f"DROP TABLE {stored.get_name()}")
+    single = first_or_last(given, key, keep) if keep else given.distinct()
+    table = stored(single)
+    rows, left = (int(counted.count().execute()) for counted in (given, table))
+    con.raw_sql(f"DROP TABLE {given.get_name()}")
     if left > int(table[key].nunique().execute()):
         twice = table.group_by(key).agg(rows=ibis._.count()).filter(ibis._.rows > 1).order_by(key).limit(1)
         for row in twice.to_pyarrow().to_pylist():
@@ -450,16 +449,14 @@ def _check_described(
         raise InputError(f"{part.source.path}: column {plain(part.columns[key].name)} {told}")
 
 
-def _items_of(con: Backend, events: ir.Table, attributes: list[str]) -> tuple[ir.Table, LeftOut]:
+def _items_of(events: ir.Table, attributes: list[str]) -> tuple[ir.Table, LeftOut]:
     """Items as their events describe them: the first description in time order holds."""
     when = "timestamp" if "timestamp" in events.columns else "basket_number"
     events = events.filter(events.item_id.notnull())
     order = [events[when], *(events[name] for name in attributes)]
     first = {name: events[name].first(order_by=order) for name in attributes}
     changes = ibis.or_(*(events[name].nunique() > 1 for name in attributes))
-    items = con.create_table(
-        gen_name("log"), events.group_by("item_id").agg(**first, changes=changes), temp=True
-    )
+    items = stored(events.group_by("item_id").agg(**first, changes=changes))
     conflicts = int(items.changes.sum().fill_null(0).execute())
     why = f"{conflicts} items change {' or '.join(attributes)} between events; the first in time order holds"
     return items.drop("changes"), LeftOut("conflicting descriptions", 0, why)

@@ -13,6 +13,7 @@ from uuid import uuid4
 import ibis
 import ibis.expr.types as ir
 from ibis.backends import BaseBackend
+from ibis.util import gen_name
 
 from interest_lib.schema import InputError, nearest
 
@@ -143,6 +144,18 @@ def _spark_settings(master: str, memory_gib: float | None) -> dict[str, str]:
 
 def _on_this_machine(master: str) -> bool:
     return master.startswith(("local", "spark://127.", "spark://localhost"))
+
+
+def stored(table: ir.Table) -> ir.Table:
+    """Work a table out once, where several queries will read it; it lasts as long as its connection.
+
+    Examples
+    --------
+    >>> int(stored(ibis.memtable({"n": [1, 2]})).n.sum().execute())
+    3
+    """
+    con = table.get_backend()
+    return table.cache() if con.name == "pyspark" else con.create_table(gen_name("stored"), table, temp=True)
 
 
 def move(table: ir.Table, con: BaseBackend, folder: Path) -> ir.Table:

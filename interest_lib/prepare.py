@@ -11,8 +11,10 @@ import pandas as pd
 
 from interest_lib import quality
 from interest_lib.datasets import Log, Removed
+from interest_lib.engine import stored
+from interest_lib.history import strongest
 from interest_lib.queries import baskets, lacks_baskets, sample_users, searched_items
-from interest_lib.schema import EVENT_COLUMNS, GOALS, ITEM_COLUMNS, InputError, check_log
+from interest_lib.schema import EVENT_COLUMNS, ITEM_COLUMNS, InputError, check_log
 from interest_lib.split import rolling_origins
 
 SEARCH_MINUTES = 30  # a search stands for the item that the user turns to within them
@@ -92,17 +94,7 @@ def clean(
     loaded = int(about_items.count().execute())
     kept_users, why = _users_to_keep(about_items, loaded, max_users, max_events)
     chosen = sample_users(about_items, kept_users, seed) if kept_users else about_items
-    unknown = {name: ibis.null("float64") for name in ("quantity", "value") if name not in chosen.columns}
-    if "event" not in chosen.columns:
-        unknown["event"] = ibis.literal("purchase")
-    events = baskets(chosen.mutate(**unknown), _goal(chosen) if "event" in chosen.columns else "")
-    events = events.select([name for name in EVENT_COLUMNS if name in events.columns])
-    time = "timestamp" if "timestamp" in events.columns else "basket_number"
-    keys = [time, "user_id", "basket_id", "item_id"]
-    # Every other column breaks ties: SQL promises no order among equal keys.
-    frame = events.order_by([*keys, *(name for name in events.columns if name not in keys)]).to_pandas()
-    if time == "timestamp":
-        frame[time] = frame[time].astype("datetime64[us]")  # engines differ in the unit that they hand over
+    frame = _in_memory(chosen)
     sampled = Removed("sample of users", loaded - len(frame), f"{why}, seed = {seed}")
     check_log(
         log.card["title"],
@@ -111,7 +103,7 @@ def clean(
         span_days=span_days(frame),
         horizon_days=horizon_days,
     )
-    if time == "timestamp":
+    if "timestamp" in frame:
         rolling_origins(frame, horizon_days, 1)  # refuses a log on which nothing can be judged
     elif frame["basket_number"].max() < 2:
         raise InputError(
@@ -165,13 +157,30 @@ def _about_items(events: ir.Table) -> tuple[ir.Table, list[Removed]]:
     nameless = int(events.item_id.isnull().sum().fill_null(0).execute())
     if not nameless:
         return events, []
-    timed = "timestamp" in events.columns
-    events = searched_items(events, SEARCH_MINUTES) if timed else events
-    removed = int(events.item_id.isnull().sum().fill_null(0).execute())
-    why = f"a search that led to no item within {SEARCH_MINUTES} minutes; {nameless - removed:,} did"
-    if not timed:
+    if "timestamp" not in events.columns:
         why = "a search, and no times tell what it led to"
-    return events.filter(events.item_id.notnull()), [Removed("no item", removed, why)]
+        return events.filter(events.item_id.notnull()), [Removed("no item", nameless, why)]
+    # Stored, because every query that follows would look for the items again.
+    found = stored(searched_items(events, SEARCH_MINUTES))
+    removed = int(found.item_id.isnull().sum().fill_null(0).execute())
+    why = f"a search that led to no item within {SEARCH_MINUTES} minutes; {nameless - removed:,} did"
+    return found.filter(found.item_id.notnull()), [Removed("no item", removed, why)]
+
+
+def _in_memory(chosen: ir.Table) -> pd.DataFrame:
+    """The events in the columns and the order of `CleanLog`."""
+    unknown = {name: ibis.null("float64") for name in ("quantity", "value") if name not in chosen.columns}
+    if "event" not in chosen.columns:
+        unknown["event"] = ibis.literal("purchase")
+    events = baskets(chosen.mutate(**unknown), _goal(chosen) if "event" in chosen.columns else "")
+    events = events.select([name for name in EVENT_COLUMNS if name in events.columns])
+    time = "timestamp" if "timestamp" in events.columns else "basket_number"
+    keys = [time, "user_id", "basket_id", "item_id"]
+    # Every other column breaks ties: SQL promises no order among equal keys.
+    frame = events.order_by([*keys, *(name for name in events.columns if name not in keys)]).to_pandas()
+    if time == "timestamp":
+        frame[time] = frame[time].astype("datetime64[us]")  # engines differ in the unit that they hand over
+    return frame
 
 
 def _baskets_made_up(events: ir.Table) -> str:
@@ -187,7 +196,7 @@ def _baskets_made_up(events: ir.Table) -> str:
 def _goal(events: ir.Table) -> str:
     """As `history.goal`, and empty where all events are of one kind."""
     kinds = set(events.event.value_counts().event.to_pyarrow().to_pylist())
-    return next((kind for kind in GOALS if kind in kinds), "") if len(kinds) > 1 else ""
+    return strongest(kinds) if len(kinds) > 1 else ""
 
 
 def span_days(events: pd.DataFrame) -> float | None:
