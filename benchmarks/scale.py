@@ -119,12 +119,17 @@ def one_block(
     profile = queries.interests(known, "category", origin, HALF_LIFE_DAYS, EVENT_WEIGHTS)
     interests = queries.interests(history, "item_id", origin, HALF_LIFE_DAYS, EVENT_WEIGHTS)
     decayed = con.create_table("decayed", interests.drop("share"), temp=True)
-    written = {"targets": targets, "profile": profile, "lists": queries.top_k(decayed, popular, K)}
+    users = con.create_table("users", clean.select("user_id").distinct(), temp=True)
+    written = {
+        "targets": targets,
+        "profile": profile,
+        "lists": queries.top_k(decayed, popular, K, users=users),
+    }
     paths = {name: folder / "out" / name / f"part-{number:05d}.parquet" for name in written}
     for name, table in written.items():
         table.to_parquet(paths[name])
     rows = {"rows": log.count(), "kept": clean.count(), "decayed": decayed.count()}
-    rows["users"] = decayed.filter(decayed.weight > 0).user_id.nunique()
+    rows["users"] = users.count()
     counts = {name: int(count.execute()) for name, count in rows.items()}
     counts |= {name: pq.read_metadata(path).num_rows for name, path in paths.items()}
     con.disconnect()
@@ -172,8 +177,10 @@ def in_turns(folder: Path, n_rows: int, repeats: int) -> dict[str, Any]:
     for base, work in runs:
         if not n_rows == base["rows"] == work["rows"]:
             raise SystemExit(f"rows differ: {n_rows}, {base['rows']}, {work['rows']}")
-        if work["lists"] < work["users"] or work["lists"] > K * work["users"]:
-            raise SystemExit("a user is without a list, or has too long a one")
+        if work["lists"] != K * work["users"]:
+            raise SystemExit(
+                f"{work['lists']} recommendations for {work['users']} users, {K} for each wanted"
+            )
     counts = ("rows", "kept", "targets", "profile", "decayed", "lists", "users", "blocks")
     return {
         "bare_seconds": statistics.median(base["seconds"] for base, _ in runs),

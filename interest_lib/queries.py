@@ -374,41 +374,6 @@ def _microseconds(earlier: ir.TimestampValue, later: ir.TimestampValue) -> ir.In
     return later.delta(earlier, unit="microsecond")
 
 
-def tf_idf(profiles: ir.Table, by: str = "category") -> ir.Table:
-    """Weigh what a user has against what everyone has, as scikit-learn's `TfidfTransformer` does.
-
-    ``(1 + log(weight)) * (1 + log((1 + users) / (1 + users with the interest)))``, then each user's vector is
-    scaled to length one: the same as `mining.tfidf`.
-
-    Parameters
-    ----------
-    profiles
-        From `interests`; weights that are not positive are left out.
-    by
-        Column that names the interest.
-
-    Returns
-    -------
-    ibis.expr.types.Table
-        ``user_id``, `by`, ``tf_idf``.
-
-    Examples
-    --------
-    >>> log = ibis.memtable({"user_id": [1, 1, 2], "category": ["tea", "milk", "tea"]})
-    >>> terms = tf_idf(interests(log, "category")).order_by("user_id", "category").to_pyarrow().to_pylist()
-    >>> [round(term["tf_idf"], 2) for term in terms]
-    [0.81, 0.58, 1.0]
-    """
-    terms = profiles.filter(profiles.weight > 0).select("user_id", by, "weight")
-    users = terms.agg(users=terms.user_id.nunique())
-    holders = terms.group_by(by).agg(holders=terms.count())
-    joined = terms.inner_join(holders, by).cross_join(users)
-    idf = ((joined.users + 1).cast("float64") / (joined.holders + 1)).log() + 1
-    raw = joined.select("user_id", by, raw=(joined.weight.log() + 1) * idf)
-    length = (raw.raw * raw.raw).sum().over(group_by=raw.user_id).sqrt()
-    return raw.select("user_id", by, tf_idf=raw.raw / length.nullif(0))
-
-
 def transitions(events: ir.Table, by: str, start: datetime, period_days: int = 28) -> ir.Table:
     """How many times each leading interest is followed by each in the next period of the same user.
 
@@ -489,21 +454,26 @@ def popularity(events: ir.Table, origin: datetime, popularity_days: int = 28) ->
     return pairs.group_by("item_id").agg(popularity=pairs.count())
 
 
-def top_k(scores: ir.Table, popular: ir.Table, k: int = 10, score: str = "weight") -> ir.Table:
+def top_k(
+    scores: ir.Table, popular: ir.Table, k: int = 10, score: str = "weight", users: ir.Table | None = None
+) -> ir.Table:
     """The `k` best items of every user by the tie rule of `ranking`: score, then popularity, then id.
 
-    As there, scores are compared in single precision, and only positive ones make a list.
+    As there, scores are compared in single precision. A user with fewer than `k` positive scores gets what is
+    most popular of the rest, with a score of 0.
 
     Parameters
     ----------
     scores
         ``user_id``, ``item_id`` and the column `score`, such as from `interests`.
     popular
-        From `popularity`.
+        ``item_id``, ``popularity``, such as from `popularity`; lists are filled up as far as it goes.
     k
         Length of the lists.
     score
         Column to rank by.
+    users
+        ``user_id`` of everyone who shall have a list; None: of everyone in `scores`.
 
     Returns
     -------
@@ -514,11 +484,26 @@ def top_k(scores: ir.Table, popular: ir.Table, k: int = 10, score: str = "weight
     --------
     >>> scores = ibis.memtable({"user_id": [1, 1, 1], "item_id": ["a", "b", "c"], "weight": [2.0, 2.0, 1.0]})
     >>> popular = ibis.memtable({"item_id": ["b"], "popularity": [5]})
-    >>> top_k(scores, popular, k=2).order_by("rank").item_id.to_pyarrow().to_pylist()
-    ['b', 'a']
+    >>> lists = top_k(scores, popular, k=2, users=ibis.memtable({"user_id": [1, 2]}))
+    >>> lists.order_by("user_id", "rank").item_id.to_pyarrow().to_pylist()
+    ['b', 'a', 'b']
     """
     shown = scores.filter(scores[score] > 0).left_join(popular, "item_id")
     shown = shown.select("user_id", "item_id", score=shown[score], popularity=shown.popularity.fill_null(0))
     order = [shown.score.cast("float32").desc(), shown.popularity.desc(), shown.item_id]
     ranked = shown.mutate(rank=ibis.row_number().over(group_by=shown.user_id, order_by=order) + 1)
-    return ranked.filter(ranked["rank"] <= k).select("user_id", "item_id", "rank", "score")
+    own = ranked.filter(ranked["rank"] <= k).select("user_id", "item_id", "rank", "score")
+    return own.union(_filling(own, popular, k, scores if users is None else users))
+
+
+def _filling(own: ir.Table, popular: ir.Table, k: int, users: ir.Table) -> ir.Table:
+    """What is popular, in the places that the users' own lists leave free."""
+    lengths = own.group_by("user_id").agg(listed=own.count())
+    short = users.select("user_id").distinct().left_join(lengths, "user_id")
+    short = short.select("user_id", listed=short.listed.fill_null(0)).filter(ibis._.listed < k)
+    # A list of n items holds at most n of the k most popular ones, so these are enough for the free places.
+    first = popular.order_by(popular.popularity.desc(), popular.item_id).limit(k)
+    free = short.cross_join(first.select("item_id", "popularity")).anti_join(own, ["user_id", "item_id"])
+    place = ibis.row_number().over(group_by=free.user_id, order_by=[free.popularity.desc(), free.item_id])
+    filling = free.mutate(rank=free.listed + place + 1).filter(ibis._["rank"] <= k)
+    return filling.select("user_id", "item_id", "rank", score=ibis.literal(0.0))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from interest_lib import mining, quality, queries, ranking
+from interest_lib import migration, quality, queries, ranking, split
 from interest_lib.schema import EVENT_WEIGHTS, InputError
 
 START, ORIGIN, END = datetime(2017, 1, 1), datetime(2017, 6, 1), datetime(2018, 1, 1)
@@ -73,10 +73,6 @@ EXPRESSIONS: dict[str, tuple[Callable[[ir.Table], ir.Table], list[str]]] = {
     "decayed": (
         lambda log: queries.interests(plausible(log), "item_id", ORIGIN, 30, EVENT_WEIGHTS),
         ["user_id", "item_id"],
-    ),
-    "tf_idf": (
-        lambda log: queries.tf_idf(queries.interests(log, "category")),
-        ["user_id", "category"],
     ),
     "transitions": (
         lambda log: queries.transitions(plausible(log), "category", START),
@@ -294,16 +290,6 @@ def test_a_half_life_has_to_be_positive_and_have_a_moment(events, at, half_life)
         queries.interests(events, "item_id", at, half_life)
 
 
-def test_tf_idf_is_that_of_scikit_learn(events, kept) -> None:
-    profiles = queries.interests(plausible(events).drop("weight"), "category")
-    found = rows(queries.tf_idf(profiles), "user_id", "category")
-    counts = kept.groupby(["user_id", "category"]).size().unstack(fill_value=0).sort_index(axis=1)
-    expected = mining.tfidf(sp.csr_matrix(counts.to_numpy(float))).toarray()
-    places = (counts.index.get_indexer(found["user_id"]), counts.columns.get_indexer(found["category"]))
-    np.testing.assert_allclose(found["tf_idf"], expected[places], rtol=1e-12)
-    assert len(found) == np.count_nonzero(expected)
-
-
 def test_transitions_follow_the_leading_interest_and_its_ties(events, kept) -> None:
     known = kept[(kept["timestamp"] >= pd.Timestamp(START)) & kept["category"].notna()]
     period = (known["timestamp"] - pd.Timestamp(START)) // pd.Timedelta(days=28)
@@ -328,20 +314,68 @@ def test_a_period_without_the_user_breaks_the_chain() -> None:
     assert queries.transitions(log, "category", START).count().execute() == 0
 
 
-def test_top_k_ranks_by_score_popularity_and_id_like_the_study(events) -> None:
-    scores = queries.interests(plausible(events), "item_id", ORIGIN, None, EVENT_WEIGHTS).to_pandas()
+def test_top_k_ranks_by_score_popularity_and_id_and_fills_up_like_the_study(events, kept) -> None:
+    known = queries.interests(plausible(events), "item_id", ORIGIN, None, EVENT_WEIGHTS).to_pandas()
     popular = queries.popularity(events, ORIGIN).to_pandas().set_index("item_id")["popularity"]
-    items = pd.Series(np.sort(scores["item_id"].unique()))
-    items = items.iloc[np.lexsort([items, -items.map(popular).fillna(0)])]
-    wide = scores.pivot(index="user_id", columns="item_id", values="weight").reindex(columns=items)
-    dense = wide.where(wide > 0, -np.inf).fillna(-np.inf).to_numpy()
-    expected = ranking.ranked_lists(wide.index, dense, pd.Index(items), k=5)
-    table = queries.top_k(ibis.memtable(scores), ibis.memtable(popular.reset_index()), k=5)
+    items = pd.Index(np.sort(kept["item_id"].dropna().unique()), name="item_id")
+    popular = popular.reindex(items, fill_value=0).sort_values(ascending=False, kind="stable")
+    user_ids = pd.Index([*np.sort(kept["user_id"].unique()), 1001], name="user_id")
+    wide = known.pivot(index="user_id", columns="item_id", values="weight")
+    wide = wide.reindex(index=user_ids, columns=popular.index).fillna(0.0)
+    expected = ranking.ranked_lists(user_ids, sp.csr_matrix(wide), popular.index, k=5)
+    everyone = ibis.memtable({"user_id": [*user_ids, *user_ids]})
+    table = queries.top_k(ibis.memtable(known), ibis.memtable(popular.reset_index()), k=5, users=everyone)
     found = rows(table, "user_id", "rank")
     columns = ["user_id", "item_id", "rank"]
     assert found[columns].values.tolist() == expected[columns].values.tolist()
+    np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-12)
+    own = (wide > 0).sum(axis=1)
+    assert (own == 0).any() and own.between(1, 4).any() and (own > 5).any(), "all three kinds of users"
     best_two = wide.apply(lambda row: row.nlargest(2).tolist(), axis=1)
-    assert sum(pair[0] == pair[1] for pair in best_two if len(pair) == 2) > 0, "the log has no ties to break"
+    assert any(first == second > 0 for first, second in best_two), "the log has no ties to break"
+
+
+def test_lists_end_where_nothing_is_left_to_fill_them_with() -> None:
+    scores = ibis.memtable({"user_id": [1, 1], "item_id": ["a", "b"], "weight": [1.0, -1.0]})
+    popular = ibis.memtable({"item_id": ["a", "b"], "popularity": [3, 2]})
+    found = rows(queries.top_k(scores, popular, k=4), "rank")
+    assert found[["item_id", "rank", "score"]].values.tolist() == [["a", 1, 1.0], ["b", 2, 0.0]]
+
+
+def test_splits_popularity_and_transitions_are_those_of_the_study(kept) -> None:
+    """The same log, coded in memory by `split` and `migration`, gives what the expressions give."""
+    bought = kept[(kept["event"] == "purchase") & kept["item_id"].notna()]
+    bought = bought.drop(columns=["event", "weight"]).sort_values("timestamp", ignore_index=True)
+    fold = split.fold_at(bought, pd.Timestamp(ORIGIN), 28, min_users_per_item=1)
+    log, columns = ibis.memtable(bought), ["user_id", "item_id", "novel"]
+    targets = rows(queries.split(log, ORIGIN, 28)[1], "user_id", "item_id")
+    seen = targets[targets["item_id"].isin(fold.history.item_ids)]
+    assert seen[columns].values.tolist() == fold.targets[columns].values.tolist()
+    assert len(targets) == len(seen) + fold.n_targets_dropped > 20
+
+    popular = queries.popularity(log, ORIGIN).to_pandas().set_index("item_id")["popularity"]
+    assert popular.to_dict() == {
+        item: users
+        for item, users in zip(fold.history.item_ids, fold.history.popularity, strict=True)
+        if users
+    }
+
+    # Every row is a basket of its own, so that baskets with a category are events with it.
+    known = bought.dropna(subset="category").assign(basket_id=lambda t: range(len(t)))
+    known = known[known["timestamp"] < pd.Timestamp(START) + pd.Timedelta(days=4 * 28)]
+    month = split.quarters(known["timestamp"], 28, 4, start=pd.Timestamp(START))
+    counts, regulars, interests = migration.period_counts(known, month, min_per_period=1)
+    common_first = np.argsort(-counts.sum(axis=(0, 1)), kind="stable")
+    leading = counts[:, :, common_first].argmax(axis=2)
+    expected = migration.transition_matrix(leading[:-1].ravel(), leading[1:].ravel(), len(interests))
+    always = ibis.memtable(known[known["user_id"].isin(regulars)])
+    found = queries.transitions(always, "category", START).to_pandas()
+    names = interests[common_first]
+    moves = np.zeros(expected.shape)
+    moves[names.get_indexer(found["interest"]), names.get_indexer(found["next_interest"])] = found[
+        "transitions"
+    ]
+    np.testing.assert_allclose(migration.shares(moves), expected, rtol=1e-12)
 
 
 def test_popularity_counts_users_of_the_window_once(kept, events) -> None:
