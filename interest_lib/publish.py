@@ -14,6 +14,7 @@ from interest_lib.plan import Plan
 from interest_lib.runner import EXECUTED
 
 _HEADLINE = "09_headline.png"
+_PROSE_IS_ABOUT = "complete_journey"  # the data on which the notebooks were written
 _SUMMARY_RUN = "full"  # the run that is committed; the summary speaks of it where it exists
 
 
@@ -52,15 +53,22 @@ def publish(plan: Plan) -> Path:
     return final
 
 
-def page(path: Path, title: str) -> str:
+def page(path: Path, title: str, dataset: str) -> str:
     """The HTML page of an executed notebook: code shown, everything in one file.
 
-    Only formulas are drawn by a script from the web (MathJax); without it they show as they are written.
+    On other data than the prose was written about, the page begins by saying so. Only formulas are drawn by
+    a script from the web (MathJax); without it they show as they are written.
     """
     book = nbformat.read(path, as_version=4)
     for cell in book.cells:
         if cell.cell_type == "markdown":  # notebooks link each other as notebooks, pages as pages
             cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)", r"](\1.html\2)", cell.source)
+    if dataset != _PROSE_IS_ABOUT:
+        told = (
+            f"*Figures, tables and numbers are of `{dataset}`; the text between them was written about "
+            f"`{_PROSE_IS_ABOUT}`.*"
+        )
+        book.cells.insert(1, nbformat.v4.new_markdown_cell(told, id="about-the-text"))
     exporter = HTMLExporter(require_js_url="", jquery_url="", embed_images=True)
     html, _ = exporter.from_notebook_node(book, resources={"metadata": {"name": title}})
     return str(html)
@@ -71,7 +79,8 @@ def _beside(final: Path) -> Path:
 
 
 def _copy_artifacts(source: Path, new: Path, notebook: str) -> None:
-    html = page(source / EXECUTED, notebook)
+    dataset = _read_json(source / "results.json", {}).get("dataset", _PROSE_IS_ABOUT)
+    html = page(source / EXECUTED, notebook, dataset)
     (new / f"{notebook}.html").write_text(html, encoding="utf-8")
     shutil.copyfile(source / "results.json", new / "results" / f"{notebook}.json")
     for figure in sorted((source / "figures").glob("*.png")):

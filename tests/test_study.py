@@ -283,6 +283,15 @@ def test_own_data_reach_the_data_notebook_and_name_the_reports(root, tmp_path):
     assert str(tmp_path) not in page
 
 
+def test_a_page_says_on_which_data_its_text_was_written(root, tmp_path):
+    executed = next((root / "artifacts/tutorial").glob("01_*/executed.ipynb"))
+    told = "the text between them was written about"
+    assert told not in publish.page(executed, "01", "complete_journey")
+    page = publish.page(executed, "01", "my_shop")
+    assert "are of <code>my_shop</code>" in page
+    assert told in page
+
+
 def test_a_page_needs_nothing_but_itself_and_a_script_for_formulas(root):
     page = (root / "reports/tutorial/09_findings.html").read_text()
     loaded = re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\"([^\"]+)", page)
