@@ -1,45 +1,13 @@
-"""How interest fades: decay curves and the interest that is left at a moment."""
+"""How interest fades: what is left of it at a moment."""
 
 from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
 
+from interest_lib.curves import weight_left
 from interest_lib.history import Floats, History
 from interest_lib.schema import InputError
-
-
-def exponential_weight(age: Floats, half_life: float | None) -> Floats:
-    """What is left of an event's weight at an age: ``0.5 ** (age / half_life)``.
-
-    The articles write ``exp(-rate * t)``; the half-life is ``log(2) / rate`` and can be imagined.
-
-    Parameters
-    ----------
-    age : ndarray of float
-        Age of each event, not negative, in days or in baskets.
-    half_life : float or None
-        Age at which half of the weight is left, in the same unit; None means that nothing fades.
-
-    Returns
-    -------
-    ndarray of float, same shape, in (0, 1]
-
-    Raises
-    ------
-    InputError
-        When the half-life is not a positive number.
-
-    Examples
-    --------
-    >>> exponential_weight(np.array([0.0, 90.0, 180.0]), half_life=90)
-    array([1.  , 0.5 , 0.25])
-    """
-    if half_life is None:
-        return np.ones_like(age, dtype=np.float64)
-    if not half_life > 0:
-        raise InputError(f"The half-life is {half_life}: give a positive number, or None for no decay.")
-    return np.exp2(-age / half_life)
 
 
 def decayed_counts(
@@ -107,4 +75,4 @@ def _left(history: History, half_life_days: float | None, half_life_baskets: flo
         raise InputError(
             f"The log has no ages in {unit}; give half_life_{other} instead of half_life_{unit}."
         )
-    return exponential_weight(ages, given)
+    return weight_left(ages, given)

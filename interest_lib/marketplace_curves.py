@@ -1,40 +1,19 @@
-"""The planted decay curves: their heights, their integrals, and draws from them."""
+"""The planted decay curves: their integrals, and draws from them."""
 
 import math
 from typing import Final
 
 import numpy as np
 
-from interest_lib.marketplace_settings import CURVES, Floats, Ints
+from interest_lib.curves import CURVES, POWER
+from interest_lib.marketplace_settings import Floats, Ints
 
-POWER: Final = 2.0  # exponent of the power law
 _DOUBLING: Final = 2 ** (1 / POWER) - 1
 _LOG_FULL: Final = 3 / math.log(4) - 1  # integral of the logarithmic curve up to its end at three half-lives
 _LOG_AGES: Final = 3 * np.linspace(0, 1, 4001) ** 2
 _LOG_SHARES: Final = (
     _LOG_AGES - ((1 + _LOG_AGES) * np.log1p(_LOG_AGES) - _LOG_AGES) / math.log(4)
 ) / _LOG_FULL
-
-
-def curve_value(curve: str, age: Floats) -> Floats:
-    """Height of a decay curve at an age in half-lives: 1 at 0, 1/2 at 1.
-
-    ``exponential: 2^-x``, ``linear: 1 - x/2`` until 2, ``logarithmic: 1 - log4(1 + x)`` until 3,
-    ``power: (1 + (sqrt(2) - 1) x)^-2``.
-
-    Examples
-    --------
-    >>> [float(curve_value(curve, np.array([1.0]))[0].round(12)) for curve in CURVES]
-    [0.5, 0.5, 0.5, 0.5]
-    """
-    x = np.asarray(age, dtype=np.float64)
-    if curve == "exponential":
-        return np.exp2(-x)
-    if curve == "linear":
-        return np.maximum(1 - x / 2, 0)
-    if curve == "logarithmic":
-        return np.maximum(1 - np.log1p(x) / math.log(4), 0)
-    return (1 + _DOUBLING * x) ** -POWER
 
 
 def curve_share(curve: Ints, age: Floats) -> Floats:

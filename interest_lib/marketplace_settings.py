@@ -8,14 +8,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from interest_lib.curves import CURVES
 from interest_lib.schema import InputError, nearest
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-CURVES: Final = ("exponential", "linear", "logarithmic", "power")
-"""Families of decay curves, in the order of their codes."""
 
 GENERATORS: Final = ("decay", "regimes")
 """The rival models of behaviour: interest that fades, and interest that switches without fading."""
@@ -57,7 +55,7 @@ class Marketplace:
     age_log_odds
         The same between the oldest and the youngest age band.
     curves
-        Families of decay curves to spread over the categories, out of `CURVES`.
+        Families of decay curves to spread over the categories, out of `curves.CURVES`.
     half_life_days
         Shortest and longest half-life of a category.
     follow_ups

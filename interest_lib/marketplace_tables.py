@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from interest_lib.curves import CURVES
 from interest_lib.marketplace_behaviour import Table
 from interest_lib.marketplace_catalogue import items_table, n_periods, period_weights, queries
 from interest_lib.marketplace_events import Block
-from interest_lib.marketplace_settings import CURVES, Bools, Ints, Marketplace
+from interest_lib.marketplace_settings import Bools, Ints, Marketplace
 from interest_lib.marketplace_truth import AGES, GENDERS, REGIONS, SEGMENT, World
 from interest_lib.schema import EVENTS
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interest_lib.decay import decayed_counts, exponential_weight
+from interest_lib.curves import weight_left
+from interest_lib.decay import decayed_counts
 from interest_lib.history import history_before, history_but_baskets
 from interest_lib.schema import InputError
 
@@ -25,13 +26,13 @@ def events() -> pd.DataFrame:
 
 def test_half_life_and_rate_are_the_same_curve() -> None:
     ages = np.linspace(0, 400, 50)
-    np.testing.assert_allclose(exponential_weight(ages, 45.0), np.exp(-np.log(2) / 45.0 * ages), rtol=1e-12)
+    np.testing.assert_allclose(weight_left(ages, 45.0), np.exp(-np.log(2) / 45.0 * ages), rtol=1e-12)
 
 
 @pytest.mark.parametrize("half_life_days", [0, -3, float("nan")])
 def test_a_half_life_must_be_positive(half_life_days: float) -> None:
     with pytest.raises(InputError, match="give a positive number"):
-        exponential_weight(np.ones(1), half_life_days)
+        weight_left(np.ones(1), half_life_days)
 
 
 def test_counts_equal_the_sum_written_out() -> None:

@@ -1,0 +1,97 @@
+"""The families of decay curves: what is left of an interest at an age."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from interest_lib.schema import InputError, nearest
+
+Floats = npt.NDArray[np.float64]
+
+CURVES: Final = ("exponential", "linear", "logarithmic", "power")
+"""Families of decay curves; the marketplace stores their places here as codes."""
+
+POWER: Final = 2.0
+"""Exponent of the power law."""
+
+_DOUBLING: Final = 2 ** (1 / POWER) - 1
+
+
+def curve_value(curve: str, age: Floats) -> Floats:
+    """Height of a decay curve at an age in half-lives: 1 at 0, 1/2 at 1.
+
+    Parameters
+    ----------
+    curve : str
+        ``exponential: 2^-x``; ``linear: 1 - x/2`` until 2; ``logarithmic: 1 - log4(1 + x)`` until 3;
+        ``power: (1 + (sqrt(2) - 1) x)^-2``.
+    age : ndarray of float
+        Not negative.
+
+    Returns
+    -------
+    ndarray of float, same shape, in [0, 1]
+
+    Examples
+    --------
+    >>> [float(curve_value(curve, np.array([1.0]))[0].round(12)) for curve in CURVES]
+    [0.5, 0.5, 0.5, 0.5]
+    """
+    x = np.asarray(age, dtype=np.float64)
+    if curve == "exponential":
+        return np.exp2(-x)
+    if curve == "linear":
+        return np.maximum(1 - x / 2, 0)
+    if curve == "logarithmic":
+        return np.maximum(1 - np.log1p(x) / math.log(4), 0)
+    return (1 + _DOUBLING * x) ** -POWER
+
+
+def weight_left(age: Floats, half_life: float | Floats | None, curve: str = "exponential") -> Floats:
+    """What is left of an event's weight at an age.
+
+    Parameters
+    ----------
+    age : ndarray of float
+        Age of each event, not negative, in days or in baskets.
+    half_life : float, ndarray of float or None
+        Age at which half of the weight is left, in the same unit, one for all or one for each event; None
+        means that nothing fades.
+    curve : str
+        One of `CURVES`. Of the exponential, ``exp(-rate * age)``, the half-life is ``log(2) / rate``; of the
+        linear, ``1 - rate * age``, it is ``1 / (2 * rate)``, and after two half-lives nothing is left.
+
+    Returns
+    -------
+    ndarray of float, same shape, in [0, 1]
+
+    Raises
+    ------
+    InputError
+        The half-life is not a positive number, or the curve unknown.
+
+    Notes
+    -----
+    All families are parameterized by their half-life, so that their settings can be compared. What one of the
+    source articles calls logarithmic, ``1 - rate * age``, is the linear one; the logarithmic curve here is
+    the one that deserves the name: it falls with the logarithm of the age, and ends after three half-lives.
+    The power law is the one of memory research (Wixted and Ebbesen, 1991), shifted so that it is finite at 0.
+
+    Examples
+    --------
+    >>> weight_left(np.array([0.0, 90.0, 180.0]), half_life=90)
+    array([1.  , 0.5 , 0.25])
+    >>> weight_left(np.array([0.0, 90.0, 180.0]), half_life=90, curve="linear")
+    array([1. , 0.5, 0. ])
+    """
+    if curve not in CURVES:
+        raise InputError(f"The curve {curve!r} is unknown; {nearest(curve, CURVES)}")
+    if half_life is None:
+        return np.ones_like(age, dtype=np.float64)
+    if not np.all(np.asarray(half_life) > 0):
+        raise InputError(f"The half-life is {half_life}: give a positive number, or None for no decay.")
+    return curve_value(curve, age / half_life)
