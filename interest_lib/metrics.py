@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import ttest_1samp
 
 from interest_lib.history import Floats, Ints, codes
 from interest_lib.schema import InputError
@@ -202,6 +203,58 @@ def relative_gain(
         )
     low, high = np.quantile(means[:, 0] / means[:, 1] - 1, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(mean_new / mean_base - 1), float(low), float(high), len(pairs))
+
+
+def compare(
+    scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], seed: int, n_resamples: int = 1000
+) -> pd.DataFrame:
+    """Gains of methods over others on the same users, with intervals, corrected for how many are compared.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame, shape (n_users, n_methods)
+        One row per user, one column per method.
+    pairs : sequence of (str, str)
+        Method and what it is compared with.
+    seed, n_resamples
+        As in `relative_gain`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pair (index ``method``, ``over``): ``value``, ``low``, ``high`` of the relative gain and
+        its 95 % interval; ``p``, two-sided, of the paired t-test; ``p_holm``, the same so corrected that one
+        false alarm among all pairs has a probability of at most ``p_holm``.
+
+    Notes
+    -----
+    Holm (1979), A simple sequentially rejective multiple test procedure.
+
+    Examples
+    --------
+    >>> scores = pd.DataFrame({"new": [0.2, 0.5, 0.5], "old": [0.1, 0.2, 0.4], "same": [0.1, 0.2, 0.4]})
+    >>> compare(scores, [("new", "old"), ("same", "old")], seed=1)[["value", "p", "p_holm"]].round(2).values
+    array([[0.71, 0.13, 0.26],
+           [0.  , 1.  , 1.  ]])
+    """
+    rows = []
+    for method, over in pairs:
+        gain = relative_gain(scores[method], scores[over], seed, n_resamples)
+        difference = scores[method] - scores[over]
+        p = float(ttest_1samp(difference, 0.0).pvalue) if difference.std() > 0 else 1.0
+        rows.append({"value": gain.value, "low": gain.low, "high": gain.high, "p": p})
+    index = pd.MultiIndex.from_tuples(pairs, names=["method", "over"])
+    table = pd.DataFrame(rows, index=index)
+    return table.assign(p_holm=_holm(table["p"].to_numpy()))
+
+
+def _holm(p: Floats) -> Floats:
+    """The smallest p-value counts for all comparisons, the next for one less, and so on."""
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
 
 
 def _draws(n_users: int, seed: int, n_resamples: int) -> Iterator[Ints]:

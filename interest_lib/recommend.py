@@ -103,14 +103,22 @@ class PersonalFrequency(_ScoringRecommender):
     ----------
     half_life_days, half_life_baskets : float or None
         Half-life of a purchase's weight, in one of the two units; None counts every purchase fully.
+    curve : str
+        Family of the decay curve, see `curves.weight_left`.
     """
 
-    def __init__(self, half_life_days: float | None = None, half_life_baskets: float | None = None) -> None:
+    def __init__(
+        self,
+        half_life_days: float | None = None,
+        half_life_baskets: float | None = None,
+        curve: str = "exponential",
+    ) -> None:
         self.half_life_days = half_life_days
         self.half_life_baskets = half_life_baskets
+        self.curve = curve
 
     def _learn(self, history: History) -> None:
-        self.interest_ = decayed_counts(history, self.half_life_days, self.half_life_baskets)
+        self.interest_ = decayed_counts(history, self.half_life_days, self.half_life_baskets, self.curve)
 
     def _scores(self, rows: Ints) -> Floats:
         return self.interest_[rows].toarray()

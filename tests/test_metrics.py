@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_rel
 from sklearn.metrics import ndcg_score
 
 from interest_lib import metrics
@@ -95,3 +96,29 @@ def test_novel_slice_scores_only_what_was_never_bought() -> None:
     scores = metrics.ndcg_by_slice(pd.concat(both), fold)
     assert scores["all", "m"].iloc[0] > 0
     assert scores["novel", "m"].iloc[0] == 0
+
+
+def test_comparisons_are_paired_and_corrected_for_their_number() -> None:
+    rng = np.random.default_rng(0)
+    base = pd.Series(rng.uniform(0.1, 0.9, 200))
+    scores = pd.DataFrame(
+        {
+            "base": base,
+            "better": base + rng.normal(0.02, 0.05, 200),
+            "likely": base + rng.normal(0.008, 0.05, 200),
+            "noise": base + rng.normal(0.0, 0.05, 200),
+        }
+    )
+    pairs = [(method, "base") for method in ("noise", "better", "likely")]
+    table = metrics.compare(scores, pairs, seed=1)
+    assert list(table.index) == pairs
+    p = table["p"].to_numpy()
+    for (method, over), row in table.iterrows():
+        assert row["p"] == pytest.approx(ttest_rel(scores[method], scores[over]).pvalue)
+        gain = metrics.relative_gain(scores[method], scores[over], seed=1)
+        assert row[["value", "low", "high"]].tolist() == [gain.value, gain.low, gain.high]
+    in_order = np.sort(p)
+    expected = np.maximum.accumulate(in_order * [3, 2, 1]).clip(max=1)
+    assert np.sort(table["p_holm"].to_numpy()).tolist() == pytest.approx(expected.tolist())
+    assert table["p_holm"].to_numpy().argsort().tolist() == p.argsort().tolist()
+    assert metrics.compare(scores, pairs[1:2], seed=1)["p_holm"].iloc[0] == pytest.approx(p[1])
