@@ -47,7 +47,7 @@ notebooks: $(OK) ## execute the stored notebooks in place, with the values writt
 	$(RUN) interest_lib notebooks
 
 bench: $(OK) ## ratios to a bare query and to pandas, up to 100 million events: some 10 minutes and 6 GB of disk
-	status=0; for part in prepare scale; do .venv/bin/python benchmarks/$$part.py || status=1; done; exit $$status
+	status=0; for part in prepare online scale; do .venv/bin/python benchmarks/$$part.py || status=1; done; exit $$status
 
 lock: $(OK) ## make requirements.lock anew from environment.yml
 	.venv/bin/python .ci/lock.py > requirements.lock.new

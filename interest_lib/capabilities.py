@@ -11,11 +11,13 @@ from interest_lib.split import quarters, rolling_origins
 
 MIN_USERS = 40  # fewer than that, and intervals over users say nothing
 MIN_EVENTS = 50  # of a user with a profile to speak of
+MIN_TEXTS = 20  # distinct descriptions of items; fewer are soon compared
 MIN_REPEATS = 0.01  # share of goal events; with fewer, own counts foretell nothing
 
 PARTS: Final = {
     "times": "03 the interest of one user through time",
     "categories": "02, 03 and 04 interests by category",
+    "texts": "02 what the words of items say",
     "event_types": "03 what views, carts and the like add to purchases",
     "baskets": "05 and 06 repeat purchases",
     "repeats": "03, 05 and 06 what own repeats foretell",
@@ -93,6 +95,7 @@ def _about_columns(clean: CleanLog) -> dict[str, tuple[bool, str]]:
     events, items, users = clean.events, clean.items, clean.users
     kinds = sorted(events["event"].unique())
     categories = items["category"].nunique()
+    n_texts = _distinct_texts(items)
     attributes = [name for name in users.columns if name != "user_id" and users[name].nunique() > 1]
     baskets = events.loc[is_goal(events), "basket_id"].nunique()
     repeats = float(events[is_goal(events)].duplicated(["user_id", "item_id"]).mean())
@@ -106,6 +109,11 @@ def _about_columns(clean: CleanLog) -> dict[str, tuple[bool, str]]:
             categories > 1,
             f"The items of the log fall into {categories} categories.",
             "The log names one category only." if categories else "The log names no categories.",
+        ),
+        "texts": _told(
+            n_texts >= MIN_TEXTS,
+            f"The items of the log have {n_texts} distinct descriptions.",
+            f"The items of the log have {n_texts} distinct descriptions in words; {MIN_TEXTS} are needed.",
         ),
         "event_types": _told(
             len(kinds) > 1,
@@ -129,6 +137,13 @@ def _about_columns(clean: CleanLog) -> dict[str, tuple[bool, str]]:
             "The log has no attributes that tell users apart.",
         ),
     }
+
+
+def _distinct_texts(items: pd.DataFrame) -> int:
+    """Descriptions in words, by category and subcategory, or by title where there are none."""
+    kinds = items[["category", "subcategory"]].fillna("").astype(str).agg(" ".join, axis=1).str.strip()
+    texts = kinds if (kinds != "").any() else items["title"].fillna("").astype(str)
+    return int(texts[texts.str.contains(r"[^\W\d_]{2}", regex=True)].nunique())
 
 
 def _about_length(clean: CleanLog, horizon_days: int, period_days: int) -> dict[str, tuple[bool, str]]:

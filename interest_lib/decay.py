@@ -204,8 +204,8 @@ def choose_half_life(
     Parameters
     ----------
     scores : pandas.DataFrame
-        One column per candidate half-life, the last one `inf` (nothing fades); one row per user and period,
-        the index names the user.
+        One column per candidate half-life, among them `inf` (nothing fades); one row per period and user, the
+        last level of the index is the user.
     seed, n_resamples
         As in `metrics.bootstrap_mean`.
     level : float
@@ -227,6 +227,6 @@ def choose_half_life(
     """
     fading = scores.drop(columns=np.inf)
     best = float(fading.columns[int(fading.mean().to_numpy().argmax())])
-    difference = (fading[best] - scores[np.inf]).groupby(level=0).mean()
+    difference = (fading[best] - scores[np.inf]).groupby(level=-1).mean()
     gain = bootstrap_mean(difference, seed, n_resamples, level=1 - (1 - level) / fading.shape[1])
     return (best if gain.low > 0 else np.inf), gain

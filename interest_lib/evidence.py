@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -161,7 +162,7 @@ def _counts_by_kind(
     horizon_days: int,
     kinds: list[str],
     user_ids: pd.Index,
-    half_life: dict[str, float],
+    half_life: dict[str, Any],
 ) -> dict[str, sp.csr_matrix]:
     """Decayed counts of the judged users, for the events of each kind alone."""
     # The number of the kind in place of the weight: so each coded event tells its kind.

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from interest_lib.marketplace_curves import curve_age, curve_share
+from interest_lib.curves import curve_age, curve_share
 from interest_lib.marketplace_settings import Floats, Ints
 from interest_lib.marketplace_truth import World, segment
 

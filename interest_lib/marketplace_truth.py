@@ -8,9 +8,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from interest_lib.curves import CURVES
+from interest_lib.curves import CURVES, curve_share
 from interest_lib.marketplace_catalogue import Catalogue, make_catalogue
-from interest_lib.marketplace_curves import curve_share
 from interest_lib.marketplace_settings import Floats, Ints, Marketplace
 
 GENDERS: Final = ("female", "male")

@@ -35,7 +35,7 @@ class Recommender(Protocol):
         """Ranked lists: ``user_id``, ``item_id``, ``rank`` (1 is best), ``score``."""
 
 
-class _ScoringRecommender(BaseEstimator):
+class ScoringRecommender(BaseEstimator):
     """Ranked lists for any model that can score all items for a few users.
 
     A user without history scores zero everywhere and gets the most popular items, by the tie rule.
@@ -86,7 +86,7 @@ def _had(history: History) -> sp.csr_matrix:
     return sp.csr_matrix((np.ones(len(cells[0])), cells), shape=history.shape)
 
 
-class RecentPopularity(_ScoringRecommender):
+class RecentPopularity(ScoringRecommender):
     """The items with the most distinct users in the recent window, the same list for everyone."""
 
     def _learn(self, history: History) -> None:
@@ -96,7 +96,7 @@ class RecentPopularity(_ScoringRecommender):
         return np.tile(self.history_.popularity, (len(rows), 1))
 
 
-class PersonalFrequency(_ScoringRecommender):
+class PersonalFrequency(ScoringRecommender):
     """What the user bought most often, each purchase fading with a half-life.
 
     Parameters
@@ -127,7 +127,7 @@ class PersonalFrequency(_ScoringRecommender):
         return self.interest_
 
 
-class NearestUsers(_ScoringRecommender):
+class NearestUsers(ScoringRecommender):
     """Own decayed frequency blended with that of the most similar users (the idea of TIFU-KNN).
 
     Parameters
@@ -167,7 +167,7 @@ class NearestUsers(_ScoringRecommender):
         return self.own_weight * self.interest_[rows].toarray() + (1 - self.own_weight) * borrowed
 
 
-class EASE(_ScoringRecommender):
+class EASE(ScoringRecommender):
     """Embarrassingly shallow autoencoder: a ridge regression of every item on all others.
 
     Parameters
@@ -226,7 +226,7 @@ def _ease_weights(matrix: sp.csr_matrix, ridge: float) -> Floats:
     return weights
 
 
-class ALS(_ScoringRecommender):
+class ALS(ScoringRecommender):
     """Matrix factorisation of implicit feedback by alternating least squares (package ``implicit``).
 
     Parameters
@@ -290,7 +290,7 @@ class ALS(_ScoringRecommender):
         return scores
 
 
-class LightFMWarp(_ScoringRecommender):
+class LightFMWarp(ScoringRecommender):
     """LightFM by ids with the WARP ranking loss, pairs optionally weighted by their decayed count.
 
     Parameters

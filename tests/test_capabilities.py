@@ -30,6 +30,8 @@ def test_complete_journey_supports_everything(journey: prepare.CleanLog) -> None
     [
         ("categories", {}, "The log names no categories."),
         ("categories", {"category": "x"}, "The log names one category only."),
+        ("texts", {}, "The items of the log have 0 distinct descriptions in words; 20 are needed."),
+        ("texts", {"category": [f"{i % 40}" for i in range(100)]}, "The items of the log have 0 distinct"),
         ("baskets", {"basket_id": [i % 7 for i in range(100)]}, "No user of the log comes back"),
         ("demographics", {}, "The log has no attributes that tell users apart."),
         ("validation", {}, "The log spans 99.0 days, and history, tuning and test need at least 102 days."),
@@ -56,7 +58,7 @@ def test_what_a_small_log_has_is_supported(tmp_path: Path) -> None:
     log = prepare.clean(rich, horizon_days=33)
     found = capabilities.support(log, horizon_days=33, period_days=28)
     lacking = [name for name, part in found.items() if not part["supported"]]
-    assert lacking == ["event_types", "profiles", "months", "quarters", "new_users"], (
+    assert lacking == ["texts", "event_types", "profiles", "months", "quarters", "new_users"], (
         "seven users are too few for intervals"
     )
     assert found["demographics"]["why"] == "The log tells users apart by age."

@@ -19,9 +19,8 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from interest_lib import marketplace
-from interest_lib.curves import CURVES, curve_value
+from interest_lib.curves import CURVES, curve_age, curve_share, curve_value
 from interest_lib.marketplace import Marketplace, Truth, generate, read_truth
-from interest_lib.marketplace_curves import curve_age, curve_share
 from interest_lib.marketplace_events import Block
 from interest_lib.marketplace_truth import World
 from interest_lib.schema import EVENT_COLUMNS, EVENTS, ITEM_COLUMNS, InputError

@@ -1,0 +1,229 @@
+"""Returns of users to interests: counts by lag, and how long each lag was under observation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from interest_lib.history import Floats, Ints
+from interest_lib.schema import InputError, nearest
+
+CLOCKS: Final = ("shop", "user", "none")
+"""What a day under observation counts: the shop's visits at that time, the user's own visits, or one."""
+
+STRATA: Final = np.array([4, 8, 16, 32, 64])
+"""Visits of a user to an interest at which a stratum begins; the first one begins at one visit."""
+
+_DAY: Final = np.timedelta64(86_400_000_000, "us")
+
+
+@dataclass(frozen=True)
+class ReturnStatistics:
+    """Returns of users to interests by lag, and how long they were under observation.
+
+    Attributes
+    ----------
+    interests, user_ids : pandas.Index
+        Names, sorted; `interest` and `user` are places in them.
+    edges_days : ndarray of float, shape (n_bins + 1,)
+        Borders of the bins of lag.
+    span_days : float
+        Length of the log.
+    interest, user, visits : ndarray of int, shape (n_rows,)
+        One row for each interest and user with a visit: the codes, and the number of visits.
+    pairs : ndarray of float, shape (n_rows, n_bins)
+        Pairs of a visit and a later one, by lag; lags close to the length of the log are left out.
+    exposure : ndarray of float, shape (n_rows, n_bins)
+        Days under observation at that lag, summed over visits: what lies after the end of the log is
+        censored, not absent.
+    after : ndarray of float, shape (n_rows, n_bins)
+        Pairs of a visit and a later one of the same user to any interest.
+    """
+
+    interests: pd.Index
+    user_ids: pd.Index
+    edges_days: Floats
+    span_days: float
+    interest: Ints
+    user: Ints
+    visits: Ints
+    pairs: Floats
+    exposure: Floats
+    after: Floats
+
+
+def return_statistics(
+    events: pd.DataFrame,
+    by: str = "category",
+    until: pd.Timestamp | None = None,
+    min_gap_days: float = 1 / 48,
+    clock: str = "shop",
+    edges_days: Floats | None = None,
+) -> ReturnStatistics:
+    """Count the returns of every user to every interest by their lag.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        ``user_id``, ``timestamp`` and the column `by`; rows without an interest are left out. Give kinds of
+        events that happen during visits: a review comes at a time of its own.
+    by : str
+        Column with the interest.
+    until : pandas.Timestamp or None
+        End of the observation; None for the last event.
+    min_gap_days : float
+        An event that follows within this gap on one of the same user and interest belongs to the same visit
+        and is no return; half an hour by default.
+    clock : str
+        ``shop``: a day under observation counts as the shop was visited on it (weekdays, hours and a smooth
+        course over the year, from users known from early on), so that seasons do not look like fading.
+        ``user``: what counts is the user's own visits to any interest: how often a visit includes the
+        interest, whenever it comes; right where users come anyway and an interest is only one reason.
+        ``none``: every day counts alike.
+    edges_days : ndarray of float or None
+        Borders of the bins of lag. None: from `min_gap_days` on, first in days, then wider. Whole weeks from
+        a later lag on suit a log of purchases by the week, where nobody buys again what is not used up.
+
+    Returns
+    -------
+    ReturnStatistics
+
+    Raises
+    ------
+    InputError
+        A column is missing, the clock unknown, or the log is shorter than two weeks.
+
+    Notes
+    -----
+    Additive over users, so that a resample of users is a weighted sum. It takes one sorted search for each
+    bin, so a user with many visits costs no more than many users with one.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user_id": 1, "category": "tea",
+    ...                     "timestamp": pd.to_datetime(["2024-01-01", "2024-01-03", "2024-01-31"])})
+    >>> found = return_statistics(log, clock="none")
+    >>> found.pairs.sum(), found.visits, found.edges_days[:4].round(2)
+    (np.float64(2.0), array([3]), array([0.02, 0.5 , 1.5 , 2.5 ]))
+    """
+    for column in ("user_id", "timestamp", by):
+        if column not in events:
+            raise InputError(f"returns: the log has no column {column!r}; name one that it has.")
+    if clock not in CLOCKS:
+        raise InputError(f"returns: the clock {clock!r} is unknown; {nearest(clock, CLOCKS)}")
+    known = events[events[by].notna()]
+    known = known if until is None else known[known["timestamp"] < until]
+    begin, end = known["timestamp"].min(), known["timestamp"].max() if until is None else until
+    if known.empty or (span := float((end - begin) / _DAY)) < 14:
+        raise InputError(f"returns: the log has less than 14 days with a {by}; give a longer one.")
+    user, user_ids = pd.factorize(known["user_id"], sort=True)
+    interest, interests = pd.factorize(known[by].astype(object), sort=True)
+    day = ((known["timestamp"] - begin) / _DAY).to_numpy(np.float64)
+    own, own_day = _visits(user.astype(np.int64), day, min_gap_days)
+    row, at = _visits(interest.astype(np.int64) * len(user_ids) + user, day, min_gap_days)
+    rows, first, visits = np.unique(row, return_index=True, return_counts=True)
+    edges = _edges(span, min_gap_days) if edges_days is None else np.asarray(edges_days, dtype=np.float64)
+    width = 2 * span + edges[-1] + 1
+    to_own, to_any = row * width + at, row % len(user_ids) * width + at
+    pairs = _later(to_own, to_own, edges, first)
+    after = _later(own * width + own_day, to_any, edges, first)
+    exposure = after * (span * len(user_ids) / len(own))
+    if clock != "user":
+        exposure = _exposure(_season(own, own_day, span) if clock == "shop" else None, at, edges, span, first)
+    interest, user = np.divmod(rows, len(user_ids))
+    return ReturnStatistics(
+        pd.Index(interests), pd.Index(user_ids), edges, span, interest, user, visits, pairs, exposure, after
+    )
+
+
+def _visits(group: Ints, day: Floats, min_gap_days: float) -> tuple[Ints, Floats]:
+    """Groups and first moments of visits, in the order of groups and time."""
+    order = np.lexsort((day, group))
+    group, day = group[order], day[order]
+    new = np.append(True, (np.diff(group) > 0) | (np.diff(day) > min_gap_days))
+    return group[new], day[new]
+
+
+def _edges(span: float, min_gap_days: float) -> Floats:
+    """First a bin around each whole number of days, which evens out the hours; then wider ones."""
+    days = np.arange(0.5, min(8, span), 1.0)
+    wide = np.round(np.geomspace(7.5, max(0.95 * span, 8), 25)) + 0.5
+    return np.unique(np.concatenate([[min_gap_days], days[days > min_gap_days], wide[wide < span]]))
+
+
+def _season(user: Ints, day: Floats, span: float) -> Floats:
+    """Visits until each hour of the log, smoothed, in days: course over months x weekday x hour.
+
+    Only users seen in the first weeks count; otherwise a growing shop would look like a season.
+    """
+    first = np.full(user[-1] + 1, np.inf)
+    np.minimum.at(first, user, day)
+    day = day[first[user] <= max(28.0, span / 14)]
+    days = int(np.ceil(span))
+    whole = np.minimum(day.astype(np.int64), days - 1)
+    hour = np.bincount(((day - whole) * 24).astype(np.int64).clip(0, 23), minlength=24) / len(day)
+    daily = np.bincount(whole, minlength=days).astype(np.float64)
+    n_months = max(1, round(days / 28))
+    month, weekday = np.arange(days) * n_months // days, np.arange(days) % 7
+    middle = np.bincount(month, np.arange(days) + 0.5) / np.bincount(month)
+    level, trend, week = np.ones(n_months), np.ones(days), np.ones(days)
+    for _ in range(4):
+        level *= np.bincount(month, daily) / np.maximum(np.bincount(month, trend * week), 1e-9)
+        trend = np.interp(np.arange(days) + 0.5, middle, level)
+        week = (np.bincount(weekday, daily) / np.maximum(np.bincount(weekday, trend), 1e-9))[weekday]
+    season = trend * week / (trend * week).mean()
+    return np.concatenate([[0.0], np.cumsum(np.outer(season, hour))])
+
+
+def _later(among: Floats, keys: Floats, edges: Floats, first: Ints) -> Floats:
+    """Visits among the sorted keys by lag after each of `keys`, summed from each `first` to the next."""
+    return _differences((np.searchsorted(among, keys + edge, side="right") for edge in edges), first)
+
+
+def _exposure(cumulated: Floats | None, at: Floats, edges: Floats, span: float, first: Ints) -> Floats:
+    """Days after each visit that lie within the log, by lag, each as long as the shop was visited then."""
+    moments = (np.minimum(at + edge, span) for edge in edges)
+    if cumulated is None:
+        return _differences(moments, first)
+    hours = np.arange(len(cumulated)) / 24
+    return _differences((np.interp(moment, hours, cumulated) for moment in moments), first)
+
+
+def _differences(reached: Iterable[npt.NDArray[Any]], first: Ints) -> Floats:
+    """From what is reached until each border, what lies between two; summed within rows, bin by bin."""
+    sums = [np.add.reduceat(until, first) for until in reached]
+    return np.diff(np.stack(sums, axis=1), axis=1).astype(np.float64)
+
+
+def as_one(statistics: ReturnStatistics) -> ReturnStatistics:
+    """All interests as one, for the half-life that they have in common.
+
+    Returns are still to the same interest; users are in strata by their visits to it.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user_id": 1, "category": ["tea", "milk"] * 3,
+    ...                     "timestamp": pd.date_range("2024-01-01", periods=6, freq="7D")})
+    >>> both = as_one(return_statistics(log, clock="none"))
+    >>> both.interests.tolist(), both.pairs.sum()
+    (['all'], np.float64(6.0))
+    """
+    stratum = np.searchsorted(STRATA, statistics.visits, side="right")
+    order = np.lexsort((statistics.user, stratum))
+    key = stratum[order] * len(statistics.user_ids) + statistics.user[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    return replace(
+        statistics,
+        interests=pd.Index(["all"]),
+        interest=np.zeros(len(first), dtype=np.int64),
+        user=statistics.user[order][first],
+        visits=statistics.visits[order][first],
+        pairs=np.add.reduceat(statistics.pairs[order], first, axis=0),
+        exposure=np.add.reduceat(statistics.exposure[order], first, axis=0),
+        after=np.add.reduceat(statistics.after[order], first, axis=0),
+    )
