@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, Self
 
@@ -390,10 +391,14 @@ def recommend_all(
     pandas.DataFrame
         ``model``, ``origin``, ``slice``, ``user_id``, ``item_id``, ``rank``, ``score``.
     """
-    parts = Parallel(n_jobs=n_jobs)(
+    tasks = (
         delayed(_lists_of)(name, model, fold.history, fold.user_ids, slices, k)
         for name, model in models.items()
     )
+    with warnings.catch_warnings():
+        # joblib replaces a process whose memory has grown, and says so; nothing is lost
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+        parts = Parallel(n_jobs=n_jobs)(tasks)
     lists = pd.concat(parts, ignore_index=True)
     lists.insert(1, "origin", fold.label)
     return lists
