@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = [
     *("03.half_lives_days=[30,90]", "03.n_resamples=50", "05.n_resamples=50", "06.n_resamples=50"),
     *("05.n_factors=[4,8]", "05.n_epochs=[1,2]", "06.n_factors=[4,8]", "06.n_epochs=[1,2]"),
-    *("06.ease_items=50", "06.n_seeds=1"),
+    *("06.ease_items=50", "06.n_seeds=1", "02.n_trials=4", "02.group_counts=[2,4]", "02.n_feature_users=60"),
+    *("03.n_simulated_logs=1", "03.n_simulated_users=100", "03.n_resamples_returns=9"),
 ]
 
 

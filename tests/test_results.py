@@ -53,7 +53,7 @@ def test_every_number_is_finite_and_lies_in_its_interval() -> None:
 
 def test_every_claim_has_a_verdict_and_evidence_that_was_recorded() -> None:
     claims = [claim for found in RESULTS.values() for claim in found["claims"]]
-    assert {claim["id"] for claim in claims} >= {"C1", "C4", "C10"}
+    assert {claim["id"] for claim in claims} >= {"C1", "C4", "C9", "C10", "C11", "C12"}
     for claim in claims:
         assert claim["verdict"] in VERDICTS and claim["limits"] and claim["evidence"]
         assert set(claim["evidence"]) <= set(METRICS)
@@ -145,3 +145,34 @@ def test_pages_tell_nothing_of_the_machine_that_made_them() -> None:
         text = page.read_text("utf-8")
         assert not any(f"/{folder}/" in text for folder in ("root", "home", "work")), page.name
         assert 'data-mime-type="application/vnd.jupyter.stderr"' not in text, page.name
+
+
+def test_planted_half_lives_and_groups_are_found() -> None:
+    assert RESULTS["03_interest_decay"]["parameters"]["n_simulated_logs"] >= 50
+    assert value("decay.recovery.median_relative_error") <= 0.15
+    assert 0.85 <= value("decay.recovery.coverage90") <= 0.95
+    assert value("decay.recovery.misfit.decay") < 5 < value("decay.recovery.misfit.regimes")
+    assert value("mining.ari.marketplace") >= 0.9
+    assert value("mining.groups.marketplace") == 10
+
+
+def test_no_decay_is_found_where_time_was_shuffled() -> None:
+    assert value("decay.shuffled.chosen_none") == 1
+    assert value("decay.returns.shuffled_in_time.excess") < 0.1 * value("decay.returns.the_log.excess")
+
+
+def test_rates_that_depend_on_the_pair_beat_one_rate_for_all() -> None:
+    gain = METRICS["decay.product.gain.dynamic_over_global"]
+    assert gain["value"] >= 0.01
+    assert gain["low"] > 0
+
+
+@pytest.mark.parametrize("level", ["product", "category"])
+@pytest.mark.parametrize("model", ["none", "hand30", "global", "category", "dynamic"])
+def test_every_model_of_decay_is_scored(level: str, model: str) -> None:
+    assert 0 < value(f"decay.{level}.ndcg10.{model}") < 1
+
+
+@pytest.mark.parametrize("axis", ["taxonomy", "kmeans", "svd", "text"])
+def test_every_axis_of_interest_foretells_the_next_weeks(axis: str) -> None:
+    assert 50 < value(f"mining.perplexity.{axis}") < 301, "301 categories, guessed blindly"
