@@ -20,7 +20,7 @@ PARTS: Final = {
     "texts": "02 what the words of items say",
     "event_types": "03 what views, carts and the like add to purchases",
     "baskets": "05 and 06 repeat purchases",
-    "repeats": "03, 05 and 06 what own repeats foretell",
+    "repeats": "02, 03, 05 and 06 what own repeats foretell",
     "demographics": "05 what age, income and the like tell of new users",
     "validation": "03 and 06 settings chosen on an earlier period",
     "profiles": "02 groups of taste and latent interests",

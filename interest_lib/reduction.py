@@ -114,10 +114,11 @@ def important_columns(task: ReturnTask, seed: int, n_rows: int = 20_000, n_repea
     -----
     Breiman (2001). Of two columns that say the same, either can stand in for the other and both look useless.
     """
+    _check_both_happen(task)
     order = np.random.default_rng(seed).permutation(len(task.bought))
     half = len(order) // 2
     learn, judge = order[:half], order[half : half + n_rows]
-    model = _trees(seed).fit(task.inputs[learn], task.bought[learn])
+    model = _trees(seed).fit(_without_empty(task.inputs[learn]), task.bought[learn])
     found = permutation_importance(
         model,
         task.inputs[judge],
@@ -158,8 +159,10 @@ def compare_inputs(
     Raises
     ------
     InputError
-        When there are fewer columns than components.
+        When there are fewer columns than components, or nobody or everybody buys.
     """
+    _check_both_happen(earlier)
+    _check_both_happen(later)
     if len(earlier.names) < n_components:
         n_columns = len(earlier.names)
         raise InputError(f"There are {n_columns} columns: give a smaller n_components than {n_components}.")
@@ -173,7 +176,7 @@ def compare_inputs(
     rows, losses = {}, {}
     for name, (model, columns) in models.items():
         start = time.perf_counter()
-        model.fit(earlier.inputs[:, columns], earlier.bought)
+        model.fit(_without_empty(earlier.inputs[:, columns]), earlier.bought)
         chance = model.predict_proba(later.inputs[:, columns])[:, 1]
         rows[name] = {
             "columns": n_components if name == "components" else len(columns),
@@ -189,3 +192,16 @@ def compare_inputs(
 
 def _trees(seed: int) -> HistGradientBoostingClassifier:
     return HistGradientBoostingClassifier(max_iter=N_TREES, random_state=seed)
+
+
+def _check_both_happen(task: ReturnTask) -> None:
+    if task.bought.min() == task.bought.max():
+        raise InputError(
+            f"{'Every' if task.bought.any() else 'No'} user buys what they had before in the next weeks, so "
+            "there is nothing to tell apart: give more users, or another moment."
+        )
+
+
+def _without_empty(inputs: Inputs) -> Inputs:
+    """Zeros in columns without any value, from which trees could make no bins."""
+    return np.where(np.isnan(inputs).all(axis=0), np.float32(0), inputs)

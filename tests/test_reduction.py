@@ -74,3 +74,20 @@ def test_inputs_are_compared_on_the_later_moment(tasks: tuple[reduction.ReturnTa
     assert (reduction.compare_inputs(earlier, swapped, ["decayed_180"], 6, seed=0)[0]["auc"] < 0.4).all()
     with pytest.raises(InputError, match="smaller n_components than 999"):
         reduction.compare_inputs(earlier, later, ["share"], 999, seed=0)
+
+
+def test_a_column_without_any_value_is_no_obstacle(tasks: tuple[reduction.ReturnTask, ...]) -> None:
+    empty = tasks[0].names == "gap_variation"
+    blank = [replace(task, inputs=np.where(empty, np.float32(np.nan), task.inputs)) for task in tasks]
+    rise = reduction.important_columns(blank[0], seed=0, n_rows=500, n_repeats=1)
+    assert rise["gap_variation"] == 0
+    table, _ = reduction.compare_inputs(*blank, ["decayed_180", "gap_variation"], n_components=6, seed=0)
+    assert (table["auc"] > 0.6).all()
+
+
+def test_where_nobody_comes_back_it_says_so(tasks: tuple[reduction.ReturnTask, ...]) -> None:
+    never = replace(tasks[0], bought=np.zeros_like(tasks[0].bought))
+    with pytest.raises(InputError, match="No user buys what they had before"):
+        reduction.important_columns(never, seed=0)
+    with pytest.raises(InputError, match="No user buys what they had before"):
+        reduction.compare_inputs(tasks[0], never, ["share"], 6, seed=0)
