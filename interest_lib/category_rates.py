@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from interest_lib.history import Floats, History, Ints
-from interest_lib.recommend import ScoringRecommender
+from interest_lib.recommend import InterestRecommender
 from interest_lib.windows import Window, category_codes, training_windows, window_before
 
 DAYS = (7.0, 10.0, 14.0, 20.0, 28.0, 40.0, 57.0, 80.0, 113.0, 160.0, 226.0, 320.0, 640.0, 1280.0)
@@ -110,7 +110,7 @@ def _pooled(profile: Floats, grid: Floats) -> Floats:
     return (posterior @ grid) / posterior.sum(axis=1)
 
 
-class CategoryDecay(ScoringRecommender):
+class CategoryDecay(InterestRecommender):
     """Interest in products that fades at the rate of their category.
 
     Parameters
@@ -164,17 +164,9 @@ class CategoryDecay(ScoringRecommender):
             found[["weight", "background"]] = 1.0, 0.0
         self.rates_ = found.set_index(categories)
         now = window_before(history, 0, self.horizon_days, self.horizon_baskets)
-        of_event = category_of_item[now.cols]
-        left = now.weights * np.exp2(-now.ages / found["half_life"].to_numpy()[of_event])
-        sums = np.bincount(now.cell_of_event, weights=left, minlength=len(now.cells))
+        sums = now.decayed(found["half_life"].to_numpy()[category_of_item[now.cols]])
         places = np.divmod(now.cells, history.shape[1])
         of_pair = found[["background", "weight"]].to_numpy()[category_of_item[places[1]]].T
-        scores = (np.maximum(sums, 0.0) + of_pair[0]) * of_pair[1]
+        scores = (sums + of_pair[0]) * of_pair[1]
         self.interest_ = sp.csr_matrix((scores, places), shape=history.shape)
         self.interest_.eliminate_zeros()
-
-    def _scores(self, rows: Ints) -> Floats:
-        return self.interest_[rows].toarray()
-
-    def _sparse_scores(self) -> sp.csr_matrix:
-        return self.interest_

@@ -24,14 +24,14 @@ from interest_lib.rate_network import (
     standardise,
     train,
 )
-from interest_lib.recommend import ScoringRecommender
+from interest_lib.recommend import InterestRecommender
 from interest_lib.windows import Window, category_codes, training_windows, window_before
 
 DAYS = (7.0, 14.0, 30.0, 60.0, 90.0, 180.0, 365.0, math.inf)
 BASKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, math.inf)
 
 
-class DynamicDecay(ScoringRecommender):
+class DynamicDecay(InterestRecommender):
     """Interest whose rate and weight depend on user, category, context and time, by a neural network.
 
     A pair of user and product comes back within the horizon with probability ``1 - exp(-interest)``. The
@@ -171,12 +171,6 @@ class DynamicDecay(ScoringRecommender):
         )
         self.interest_ = sp.csr_matrix((interest, places), shape=history.shape)
         self.interest_.eliminate_zeros()
-
-    def _scores(self, rows: Ints) -> Floats:
-        return self.interest_[rows].toarray()
-
-    def _sparse_scores(self) -> sp.csr_matrix:
-        return self.interest_
 
 
 def _block(

@@ -97,7 +97,22 @@ class RecentPopularity(ScoringRecommender):
         return np.tile(self.history_.popularity, (len(rows), 1))
 
 
-class PersonalFrequency(ScoringRecommender):
+class InterestRecommender(ScoringRecommender):
+    """Ranked lists by an interest that is worked out once for every user: positive in few places, else zero.
+
+    `_learn` leaves it as ``interest_``, shape (n_users, n_items).
+    """
+
+    interest_: sp.csr_matrix
+
+    def _scores(self, rows: Ints) -> Floats:
+        return self.interest_[rows].toarray()
+
+    def _sparse_scores(self) -> sp.csr_matrix:
+        return self.interest_
+
+
+class PersonalFrequency(InterestRecommender):
     """What the user bought most often, each purchase fading with a half-life.
 
     Parameters
@@ -120,12 +135,6 @@ class PersonalFrequency(ScoringRecommender):
 
     def _learn(self, history: History) -> None:
         self.interest_ = decayed_counts(history, self.half_life_days, self.half_life_baskets, self.curve)
-
-    def _scores(self, rows: Ints) -> Floats:
-        return self.interest_[rows].toarray()
-
-    def _sparse_scores(self) -> sp.csr_matrix:
-        return self.interest_
 
 
 class NearestUsers(ScoringRecommender):

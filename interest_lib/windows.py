@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from interest_lib.curves import weight_left
 from interest_lib.history import Bools, Floats, History, Ints
 from interest_lib.schema import InputError
 
@@ -39,14 +40,18 @@ class Window:
     returned: Bools | None
     active: Bools | None
 
+    def decayed(self, half_life: float | Floats) -> Floats:
+        """Decayed sum of every pair, with one half-life or one for each event; infinity counts it fully."""
+        left = self.weights * weight_left(self.ages, half_life)
+        # sums run in the order of time, as those of `decay.decayed_counts` do
+        return np.maximum(np.bincount(self.cell_of_event, weights=left, minlength=len(self.cells)), 0.0)
+
     def sums(self, half_lives: Sequence[float]) -> Floats:
-        """Decayed sum of every pair, a column for every half-life; infinity counts every event fully."""
-        sums = np.zeros((len(self.cells), len(half_lives)))
+        """The same for several half-lives, a column for each."""
+        sums = np.empty((len(self.cells), len(half_lives)))
         for j, half_life in enumerate(half_lives):
-            left = self.weights * np.exp2(-self.ages / half_life)
-            # sums run in the order of time, as those of `decay.decayed_counts` do
-            sums[:, j] = np.bincount(self.cell_of_event, weights=left, minlength=len(self.cells))
-        return np.maximum(sums, 0.0, out=sums)
+            sums[:, j] = self.decayed(half_life)
+        return sums
 
 
 def window_before(
