@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interest_lib.layout import project_root
+from interest_lib.layout import project_root, written_whole
 from interest_lib.schema import InputError
 
 Vectors = npt.NDArray[np.float32]
@@ -108,10 +108,8 @@ def _stored(path: Path, n_texts: int) -> Vectors | None:
 
 def _store(path: Path, vectors: Vectors) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
+    with written_whole(path) as beside, beside.open("wb") as file:
         np.save(file, vectors)
-    beside.replace(path)
 
 
 def _encoded(distinct: list[str], model: str, source: str) -> Vectors:

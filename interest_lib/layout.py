@@ -4,7 +4,8 @@ import ast
 import atexit
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -131,8 +132,27 @@ def write_json(path: Path, content: object) -> None:
     '{\\n "a": 1,\\n "b": 0.123457\\n}\\n'
     """
     text = json.dumps(_plain(content), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    with written_whole(path) as beside:
+        beside.write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A place beside a file to write to, put in the file's place at the end: a crash leaves the earlier one.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "note.txt"
+    >>> with written_whole(path) as beside:
+    ...     _ = beside.write_text("done")
+    ...     path.exists()
+    False
+    >>> path.read_text()
+    'done'
+    """
     beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text + "\n", encoding="utf-8")
+    yield beside
     beside.replace(path)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from interest_lib.layout import written_whole
 from interest_lib.online import InterestState
 from interest_lib.schema import InputError
 
@@ -51,9 +52,8 @@ def save_state(state: InterestState, path: Path) -> None:
     settings["sha256"] = _fingerprint(sums, settings)
     table = pa.Table.from_pandas(sums, preserve_index=False)
     table = table.replace_schema_metadata({_KEY: json.dumps(settings)})
-    beside = path.with_name(f".{path.name}.new")
-    pq.write_table(table, beside, write_page_checksum=True)
-    beside.replace(path)
+    with written_whole(path) as beside:
+        pq.write_table(table, beside, write_page_checksum=True)
 
 
 def load_state(path: Path) -> InterestState:

@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 from nbconvert import HTMLExporter
 
-from interest_lib.layout import replace_folder, restore_folder, write_json
+from interest_lib.layout import replace_folder, restore_folder, write_json, written_whole
 from interest_lib.plan import Plan
 from interest_lib.runner import EXECUTED
 
@@ -107,9 +107,8 @@ def _write_summary(plan: Plan) -> None:
     for notebook in plan.project.inputs:
         if found := _read_json(reports / run / "results" / f"{notebook}.json", None):
             results[notebook] = found
-    beside = reports / ".README.md.new"
-    beside.write_text(summary(reports, run, command, results, plan.project.root), encoding="utf-8")
-    beside.replace(reports / "README.md")
+    with written_whole(reports / "README.md") as beside:
+        beside.write_text(summary(reports, run, command, results, plan.project.root), encoding="utf-8")
 
 
 def summary(reports: Path, run: str, command: str, results: dict[str, dict[str, Any]], root: Path) -> str:

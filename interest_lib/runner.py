@@ -16,7 +16,7 @@ from nbclient.exceptions import CellExecutionError
 from papermill.exceptions import PapermillExecutionError
 
 from interest_lib.kernel import kernel_manager
-from interest_lib.layout import FILE_PARAMETERS, restore_folder, write_json
+from interest_lib.layout import FILE_PARAMETERS, restore_folder, write_json, written_whole
 from interest_lib.plan import STAMP, Plan
 from interest_lib.project import Project
 from interest_lib.record import DATA_NOTEBOOK
@@ -287,9 +287,8 @@ def _clear(book: nbformat.NotebookNode) -> None:
 
 
 def _write_notebook(book: nbformat.NotebookNode, path: Path) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(nbformat.writes(book).rstrip("\n") + "\n", encoding="utf-8")
-    beside.replace(path)
+    with written_whole(path) as beside:
+        beside.write_text(nbformat.writes(book).rstrip("\n") + "\n", encoding="utf-8")
 
 
 @contextmanager
