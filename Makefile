@@ -21,7 +21,7 @@ export IPYTHONDIR := $(CURDIR)/artifacts/.ipython
 export JUPYTER_CONFIG_DIR := $(CURDIR)/artifacts/.jupyter
 unexport MPLBACKEND PYTHONPATH
 
-.PHONY: help reports test test-slow lint notebooks bench lock clean
+.PHONY: help reports test test-slow lint notebooks bench tune lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ reports: $(OK) ## run the study on all data and replace reports/full
 	$(RUN) interest_lib run --profile full
 
 test: $(OK) lint ## what has to hold before a change is merged, some 13 minutes; CI adds test-slow
-	$(RUN) pytest --ignore=tests/test_results.py -m "not slow"
+	$(RUN) pytest -n 2 --dist loadfile --ignore=tests/test_results.py -m "not slow"
 	$(RUN) pytest --nbval --nbval-current-env --nbval-sanitize-with notebooks/nbval_sanitize.cfg notebooks
 	out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && $(RUN) interest_lib run --profile tutorial --out "$$out"
 	$(RUN) pytest tests/test_results.py
@@ -48,6 +48,9 @@ notebooks: $(OK) ## execute the stored notebooks in place, with the values writt
 
 bench: $(OK) ## ratios to a bare query and to pandas, up to 100 million events: some 10 minutes and 6 GB of disk
 	status=0; for part in prepare online scale; do .venv/bin/python benchmarks/$$part.py || status=1; done; exit $$status
+
+tune: $(OK) ## settings of the models of rates, the same number of trials each; goes on from its log
+	.venv/bin/python benchmarks/tune_rates.py
 
 lock: $(OK) ## make requirements.lock anew from environment.yml
 	.venv/bin/python .ci/lock.py > requirements.lock.new

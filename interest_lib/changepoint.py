@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import betaln
 
+from interest_lib.curves import weight_left
 from interest_lib.history import Floats
 from interest_lib.schema import InputError
 
@@ -36,7 +37,9 @@ class AdaptiveRate:
     n_series : int
         Number of series.
     n_explanations : int
-        How many explanations are kept, at least 2.
+        How many explanations are kept, at least 2; with a hazard of 0 there is only one.
+    half_life_days : float, optional
+        Age at which half of what was seen is forgotten, see the notes; None forgets nothing.
 
     Raises
     ------
@@ -46,9 +49,15 @@ class AdaptiveRate:
     Notes
     -----
     The explanation that nothing ever changed is never given up. So the sum of log probabilities of what comes
-    is below that of the fixed rate (`hazard_per_day` = 0) by at most ``-log(1 - hazard_per_day)`` a day,
-    whatever comes; and with a hazard of 0 the two are the same. With very many `prior_days`, the fixed rate
-    is `rate_per_day` itself.
+    is below that of the same without changes (`hazard_per_day` = 0) by at most ``-log(1 - hazard_per_day)`` a
+    day, whatever comes. Without changes and without a half-life, the rate is fixed and learned from
+    everything; with very many `prior_days`, it is `rate_per_day` itself.
+
+    Without changes and with a half-life, the rate follows by forgetting alone, which is the discount model of
+    West and Harrison (1997) and the decay of the rest of the study. The events seen and the days watched fade
+    alike, each as old as the end of the period it came in, and the prior stays. The rate is ``(prior events +
+    events) / (prior_days + days)``: the faded `events` are the one number that `online.InterestState` keeps
+    for a series, O(1) per event, and the faded `days` follow from the lengths of the periods.
 
     Examples
     --------
@@ -66,6 +75,7 @@ class AdaptiveRate:
         hazard_per_day: float,
         n_series: int,
         n_explanations: int = 32,
+        half_life_days: float | None = None,
     ) -> None:
         rate, days = _per_series(rate_per_day, n_series), _per_series(prior_days, n_series)
         if not (np.isfinite(rate * days).all() and (rate > 0).all() and (days > 0).all()):
@@ -74,27 +84,27 @@ class AdaptiveRate:
             raise InputError(f"hazard_per_day is {hazard_per_day}: give a probability below 1.")
         if n_explanations < 2:
             raise InputError(f"n_explanations is {n_explanations}: give at least 2, one without a change.")
+        weight_left(np.zeros(1), half_life_days)  # refuses an impossible half-life before it is needed
+        self._half_life_days = half_life_days
         self._stay = math.log1p(-hazard_per_day)  # log probability that a day passes without a change
-        self._prior_events, self._prior_days = rate * days, days
-        shape = (n_series, n_explanations)
+        self._prior_events, self._prior_days = (rate * days)[:, None], days[:, None]
+        shape = (n_series, n_explanations if hazard_per_day else 1)
         # column 0 is the explanation that nothing ever changed
         self._log_weights = np.full(shape, -np.inf)
         self._log_weights[:, 0] = 0.0
-        self._events = np.broadcast_to(self._prior_events[:, None], shape).copy()
-        self._days = np.broadcast_to(days[:, None], shape).copy()
+        self._events, self._days = np.zeros(shape), np.zeros(shape)  # seen since the change, and faded
         self._since = np.full(shape, np.inf)  # days since the change that each explanation assumes
 
     @property
     def rate_per_day(self) -> Floats:
         """Expected rate of each series today, shape (n_series,)."""
-        return self._mean(self._events / self._days)
+        return self._mean((self._prior_events + self._events) / (self._prior_days + self._days))
 
     @property
-    def half_life_days(self) -> Floats:
+    def median_wait_days(self) -> Floats:
         """Days until a series has an event with probability one half, ``log(2) / rate``, shape (n_series,).
 
-        It is a waiting time. It is the half-life of an interest where interest means to come back, and only
-        there.
+        It is the half-life of an interest where interest means to come back, and only there.
         """
         return math.log(2) / self.rate_per_day
 
@@ -126,29 +136,32 @@ class AdaptiveRate:
         InputError
             A count is not a whole number, is negative, or has no days; an array has another length.
         """
-        seen, length = _per_series(counts, len(self._days)), _per_series(days, len(self._days))
+        seen, length = _per_series(counts, len(self._events)), _per_series(days, len(self._events))
         if not ((seen >= 0) & (seen == np.floor(seen)) & (length >= 0) & np.isfinite(seen + length)).all():
             raise InputError("Counts and days must not be negative, and counts whole numbers: correct them.")
         if (seen[length == 0] > 0).any():
             raise InputError("A series has events in a period of 0 days: give the days it was watched.")
-        joint = self._log_weights + _log_probability(seen[:, None], length[:, None], self._events, self._days)
+        events, days = self._prior_events + self._events, self._prior_days + self._days
+        joint = self._log_weights + _log_probability(seen[:, None], length[:, None], events, days)
         found = _log_sum(joint)
         self._log_weights = joint - found[:, None]
-        self._events += seen[:, None]
-        self._days += length[:, None]
+        left = weight_left(length, self._half_life_days)[:, None]
+        self._events = self._events * left + seen[:, None]
+        self._days = self._days * left + length[:, None]
         self._since += length[:, None]
         self._allow_change(np.flatnonzero(length > 0), length)
         return found
 
     def _allow_change(self, series: npt.NDArray[np.int64], length: Floats) -> None:
         """Once a period has passed, its rate may end: the new explanation takes the place of the weakest."""
+        if self._stay == 0:
+            return
         stay = self._stay * length[series]
         weakest = 1 + self._log_weights[series, 1:].argmin(axis=1)
         self._log_weights[series] += stay[:, None]
-        with np.errstate(divide="ignore"):  # with a hazard of 0, the new one is impossible
-            self._log_weights[series, weakest] = np.log(-np.expm1(stay))
-        self._events[series, weakest] = self._prior_events[series]
-        self._days[series, weakest] = self._prior_days[series]
+        self._log_weights[series, weakest] = np.log(-np.expm1(stay))
+        self._events[series, weakest] = 0.0
+        self._days[series, weakest] = 0.0
         self._since[series, weakest] = 0.0
         self._log_weights[series] -= _log_sum(self._log_weights[series])[:, None]
 
@@ -208,9 +221,16 @@ def visits_per_period(events: pd.DataFrame, end: pd.Timestamp, period_days: int 
 
 
 def follow(
-    counts: pd.DataFrame, rate_per_day: float, prior_days: float, hazard_per_day: float, period_days: int = 7
+    counts: pd.DataFrame,
+    rate_per_day: float,
+    prior_days: float,
+    hazard_per_day: float = 0.0,
+    half_life_days: float | None = None,
+    period_days: int = 7,
 ) -> Followed:
     """Let `AdaptiveRate` go through counts by period, such as from `visits_per_period`.
+
+    Without a hazard and without a half-life, the rate is fixed and learned from everything.
 
     Examples
     --------
@@ -218,8 +238,12 @@ def follow(
     >>> rates = follow(counts, rate_per_day=0.2, prior_days=14, hazard_per_day=0.01).rate_per_day
     >>> rates["anna"].round(2).tolist()
     [0.18, 0.17, 0.17, 0.39, 0.59, 0.71]
+    >>> follow(counts, 0.2, prior_days=14, half_life_days=14).rate_per_day["anna"].round(2).tolist()
+    [0.18, 0.17, 0.17, 0.39, 0.52, 0.61]
     """
-    rates = AdaptiveRate(rate_per_day, prior_days, hazard_per_day, counts.shape[1])
+    rates = AdaptiveRate(
+        rate_per_day, prior_days, hazard_per_day, counts.shape[1], half_life_days=half_life_days
+    )
     found, through = [], []
     for seen in counts.to_numpy():  # one step a period, all series at once
         found.append(rates.update(seen, days=period_days))

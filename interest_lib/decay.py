@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from sklearn.preprocessing import normalize
 
 from interest_lib.curves import weight_left
-from interest_lib.history import Floats, History, codes
+from interest_lib.history import Floats, History, ages_in, codes
 from interest_lib.metrics import Interval, bootstrap_mean
 from interest_lib.ranking import rows_or_empty
 from interest_lib.schema import InputError
@@ -75,17 +75,10 @@ def _left(
             f"half_life_days is {half_life_days:g} and half_life_baskets is {half_life_baskets:g}; "
             "an event fades in one unit, so give one of them."
         )
-    given = half_life_baskets if half_life_days is None else half_life_days
+    unit, given = ("baskets", half_life_baskets) if half_life_days is None else ("days", half_life_days)
     if given is None:
         return np.ones(len(history.rows))
-    unit = "baskets" if half_life_days is None else "days"
-    ages = history.age_baskets if half_life_days is None else history.age_days
-    if ages is None:
-        other = "days" if unit == "baskets" else "baskets"
-        raise InputError(
-            f"The log has no ages in {unit}; give half_life_{other} instead of half_life_{unit}."
-        )
-    return weight_left(ages, given, curve)
+    return weight_left(ages_in(history, unit, "half_life"), given, curve)
 
 
 def interest_shares(interest: sp.csr_matrix) -> sp.csr_matrix:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,13 @@ import scipy.sparse as sp
 import torch
 
 from interest_lib.decay import decayed_counts
-from interest_lib.history import Floats, History, Ints
+from interest_lib.history import Bools, Floats, History, Ints
 from interest_lib.pair_records import CLOCK, pair_records
 from interest_lib.rate_network import (
     START,
     Block,
     RateNetwork,
+    Training,
     mixture_half_life,
     one_thread,
     predict,
@@ -25,6 +27,7 @@ from interest_lib.rate_network import (
     train,
 )
 from interest_lib.recommend import InterestRecommender
+from interest_lib.schema import InputError
 from interest_lib.windows import Window, category_codes, training_windows, window_before
 
 DAYS = (7.0, 14.0, 30.0, 60.0, 90.0, 180.0, 365.0, math.inf)
@@ -57,6 +60,16 @@ class DynamicDecay(InterestRecommender):
         Moments inside the history to learn from.
     n_epochs : int
         Passes over the pairs at most.
+    learning_rate : float
+        Largest step of the optimiser.
+    weight_decay : float
+        How strongly the optimiser pulls the network's weights to zero.
+    batch_size : int
+        Pairs in a step of the optimiser.
+    n_hidden : int
+        Width of the network's first hidden layer; the second has half of it.
+    n_embedding : int
+        Coordinates of a category.
     random_state : int
         Seed of start values and batches.
 
@@ -89,6 +102,11 @@ class DynamicDecay(InterestRecommender):
         horizon_baskets: float | None = None,
         n_origins: int = 3,
         n_epochs: int = 4,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-5,
+        batch_size: int = 8192,
+        n_hidden: int = 64,
+        n_embedding: int = 8,
         random_state: int = 0,
     ) -> None:
         self.item_category = item_category
@@ -101,26 +119,35 @@ class DynamicDecay(InterestRecommender):
         self.horizon_baskets = horizon_baskets
         self.n_origins = n_origins
         self.n_epochs = n_epochs
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.n_hidden = n_hidden
+        self.n_embedding = n_embedding
         self.random_state = random_state
 
     def _learn(self, history: History) -> None:
         if not self.rates and not self.weights:
             self.interest_ = decayed_counts(history, self.half_life_days, self.half_life_baskets)
             return
+        self._check()
         categories, _ = category_codes(history, self.item_category)
         now = window_before(history, 0, self.horizon_days, self.horizon_baskets)
         past = training_windows(history, self.n_origins, self.horizon_days, self.horizon_baskets)
-        horizon = float(self.horizon_days or self.horizon_baskets or 0)
-        blocks, names = [], [""]
-        for window in [*past, now]:
-            features, names = pair_records(window, len(history.user_ids), categories, horizon)
-            blocks.append(_block(window, features, categories, self._grid()))
+        every, moments, names = self._pairs([*past, now], len(history.user_ids), categories)
         del past
-        standardise(blocks)
         with one_thread():
-            network = self._trained(blocks[:-1], names, int(categories.max()) + 1)
-            found = predict(network, blocks[-1])
+            told = every[: moments[-1].start]
+            network = self._trained(told, moments[:-1], names, int(categories.max()) + 1)
+            found = predict(network, every[moments[-1]])
+        del every, told
         self._keep(now, found, history)
+
+    def _check(self) -> None:
+        least = {"n_epochs": 1, "learning_rate": 0.0, "batch_size": 1, "n_hidden": 2, "n_embedding": 1}
+        for name, bound in least.items():
+            if not getattr(self, name) >= bound:
+                raise InputError(f"DynamicDecay's {name} is {getattr(self, name)}: give {bound:g} or more.")
 
     def _grid(self) -> tuple[float, ...]:
         """Half-lives that the network mixes, or the fixed one alone."""
@@ -129,22 +156,40 @@ class DynamicDecay(InterestRecommender):
         fixed = self.half_life_baskets if self.horizon_days is None else self.half_life_days
         return (math.inf if fixed is None else fixed,)
 
-    def _trained(self, blocks: list[Block], names: list[str], n_categories: int) -> RateNetwork:
-        """A network trained on all blocks, for as long as was best for the newest when it was left out."""
+    def _pairs(
+        self, windows: list[Window], n_users: int, categories: Ints
+    ) -> tuple[Block, list[slice], list[str]]:
+        """The pairs of all windows in one piece of memory, standardised; the place of each; the features."""
+        horizon = float(self.horizon_days or self.horizon_baskets or 0)
+        told = [slice(None) if window.active is None else window.active for window in windows]
+        ends = np.cumsum([len(w.cells[here]) for w, here in zip(windows, told, strict=True)]).tolist()
+        moments = [slice(start, end) for start, end in pairwise([0, *ends])]
+        for window, here, moment in zip(windows, told, moments, strict=True):
+            features, names = pair_records(window, n_users, categories, horizon)
+            if not moment.start:
+                every = _room(ends[-1], len(names), len(self._grid()))
+            _fill(every[moment], window, here, features[here], categories, self._grid())
+        standardise([every[moment] for moment in moments])
+        return every, moments, names
+
+    def _trained(self, told: Block, moments: list[slice], names: list[str], n_categories: int) -> RateNetwork:
+        """A network trained on all moments, for as long as was best for the newest when it was left out."""
+        how = Training(self.learning_rate, self.weight_decay, self.batch_size)
+        newest = moments[0].stop
         self.n_epochs_ = self.n_epochs
-        for rehearsal in (True, False) if len(blocks) > 1 else (False,):
+        for rehearsal in (True, False) if len(moments) > 1 else (False,):
             torch.manual_seed(self.random_state)
-            network = self._network(blocks, names, n_categories)
-            judge = blocks[0] if rehearsal else None
-            losses = train(network, blocks[rehearsal:], self.n_epochs_, self.random_state, judge)
+            network = self._network(told, moments, names, n_categories)
+            pairs, judge = (told[newest:], told[:newest]) if rehearsal else (told, None)
+            losses = train(network, pairs, self.n_epochs_, self.random_state, judge, how)
             if rehearsal:
                 self.n_epochs_ = int(np.argmin(losses)) + 1
         return network
 
-    def _network(self, blocks: list[Block], names: list[str], n_categories: int) -> RateNetwork:
+    def _network(self, told: Block, moments: list[slice], names: list[str], n_categories: int) -> RateNetwork:
         start = min(START, len(self._grid()) - 1)
-        returns = sum(float(block.returned.sum()) for block in blocks)
-        interest = sum(float(block.sums[:, start].sum(dtype=torch.float64)) for block in blocks)
+        returns = float(told.returned.sum(dtype=torch.float64))
+        interest = sum(float(told.sums[moment, start].sum(dtype=torch.float64)) for moment in moments)
         return RateNetwork(
             [self.clock or name not in CLOCK for name in names],
             # without weights the scale is that of the user, which changes no ranking
@@ -153,6 +198,8 @@ class DynamicDecay(InterestRecommender):
             len(self._grid()),
             self.weights,
             math.log(returns / interest),
+            self.n_hidden,
+            self.n_embedding,
         )
 
     def _keep(self, now: Window, found: tuple[Floats, Floats, Floats], history: History) -> None:
@@ -173,16 +220,27 @@ class DynamicDecay(InterestRecommender):
         self.interest_.eliminate_zeros()
 
 
-def _block(
-    window: Window, features: npt.NDArray[np.float32], categories: Ints, grid: Sequence[float]
-) -> Block:
-    """Pairs of a window as tensors; in training only those of users who came back to anything."""
-    here = slice(None) if window.active is None else window.active
-    returned = np.zeros(len(window.cells)) if window.returned is None else window.returned
-    category = categories[window.cells % len(categories)]
+def _room(n_pairs: int, n_features: int, n_rates: int) -> Block:
     return Block(
-        torch.from_numpy(features[here]),
-        torch.from_numpy(category[here]),
-        torch.from_numpy(window.sums(grid)[here].astype(np.float32)),
-        torch.from_numpy(returned[here].astype(np.float32)),
+        torch.empty(n_pairs, n_features),
+        torch.empty(n_pairs, dtype=torch.int64),
+        torch.empty(n_pairs, n_rates),
+        torch.empty(n_pairs),
     )
+
+
+def _fill(
+    block: Block,
+    window: Window,
+    here: Bools | slice,
+    features: npt.NDArray[np.float32],
+    categories: Ints,
+    grid: Sequence[float],
+) -> None:
+    """Pairs of a window as tensors; in training only those of users who came back to anything."""
+    block.features.copy_(torch.from_numpy(features))
+    block.categories.copy_(torch.from_numpy(categories[window.cells[here] % len(categories)]))
+    for j, half_life in enumerate(grid):
+        block.sums[:, j].copy_(torch.from_numpy(window.decayed(half_life)[here]))
+    returned = np.zeros(len(window.cells)) if window.returned is None else window.returned
+    block.returned.copy_(torch.from_numpy(returned[here]))

@@ -113,20 +113,17 @@ def _store(path: Path, vectors: Vectors) -> None:
 
 
 def _encoded(distinct: list[str], model: str, source: str) -> Vectors:
-    import torch  # noqa: PLC0415, takes seconds, and the vectors are mostly there already
+    # takes seconds, and the vectors are mostly there already
+    from interest_lib.rate_network import one_thread  # noqa: PLC0415
 
     encoder = _loaded(model, source)
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads within a sum change its last digits
-    try:
+    with one_thread():  # threads within a sum change its last digits
         vectors = encoder.encode(
             distinct,
             batch_size=_BATCH_TEXTS,
             normalize_embeddings=True,
             show_progress_bar=sys.stderr.isatty(),  # it goes to stderr, and not into a notebook's output
         )
-    finally:
-        torch.set_num_threads(n_threads)
     vectors = np.asarray(vectors, dtype=np.float32)
     vectors[[not text for text in distinct]] = 0.0
     return vectors

@@ -135,7 +135,8 @@ def learn_weights(
     'All events are of one kind (purchase): each weighs 1.'
     """
     others = sorted(set(start.weights) - {goal(events), *given}, key=lambda kind: -abs(EVENT_WEIGHTS[kind]))
-    found = folds(events, horizon_days, 2) if others else []
+    # the place of each event in the log instead of its weight: so a coded event tells its kind as well
+    found = folds(events.assign(weight=np.arange(len(events))), horizon_days, 2) if others else []
     if len(found) < 2:
         reason = f"{start.why} There is no period before the test to learn them on." if others else start.why
         return replace(start, why=reason)
@@ -145,7 +146,7 @@ def learn_weights(
         if "timestamp" in events
         else {"half_life_baskets": half_life_baskets}
     )
-    parts = _counts_by_kind(events, found[1], horizon_days, list(start.weights), user_ids, half_life)
+    parts = _counts_by_kind(events, found[1], list(start.weights), user_ids, half_life)
     weights, trials = dict(start.weights), []
     for kind in others:
         tried = [0.0 - weight if kind == "return" else weight for weight in grid]  # 0, not -0
@@ -159,19 +160,21 @@ def learn_weights(
 def _counts_by_kind(
     events: pd.DataFrame,
     fold: Fold,
-    horizon_days: int,
     kinds: list[str],
     user_ids: pd.Index,
     half_life: dict[str, Any],
 ) -> dict[str, sp.csr_matrix]:
-    """Decayed counts of the judged users, for the events of each kind alone."""
-    # The number of the kind in place of the weight: so each coded event tells its kind.
-    numbered = events.assign(weight=events["event"].map({kind: float(n) for n, kind in enumerate(kinds)}))
-    kind_of_event = folds(numbered, horizon_days, 2)[1].history.weights
+    """Decayed counts of the judged users, for the events of each kind alone.
+
+    The weights of the fold's history are the places of its events in `events`.
+    """
+    place = fold.history.weights.astype(np.int64)
+    kind_of_event = events["event"].to_numpy()[place]
+    weight = events["weight"].to_numpy(np.float64)[place] if "weight" in events else np.ones(len(place))
     rows = fold.history.user_ids.get_indexer(user_ids)
     parts = {}
-    for number, kind in enumerate(kinds):
-        of_kind = fold.history.weights * (kind_of_event == number)
+    for kind in kinds:
+        of_kind = weight * (kind_of_event == kind)
         counts = decayed_counts(replace(fold.history, weights=of_kind), **half_life)
         parts[kind] = rows_or_empty(counts, rows)
     return parts

@@ -250,6 +250,35 @@ def baskets_after(events: pd.DataFrame) -> pd.Series:
     return last - events["basket_number"]
 
 
+def ages_in(history: History, unit: str, setting: str) -> Floats:
+    """Age of every event in one unit.
+
+    Parameters
+    ----------
+    history : History
+    unit : {"days", "baskets"}
+    setting : str
+        What was given in this unit, such as ``half_life`` for ``half_life_days``; the error names it.
+
+    Raises
+    ------
+    InputError
+        The log does not have the unit.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user_id": [1, 1], "item_id": ["a", "a"], "basket_number": [1, 2]})
+    >>> ages_in(history_but_baskets(log, n_hidden=0, min_users_per_item=1), "baskets", "half_life")
+    array([1., 0.])
+    """
+    ages, other = (history.age_days, "baskets") if unit == "days" else (history.age_baskets, "days")
+    if ages is None:
+        raise InputError(
+            f"The log has no ages in {unit}; give {setting}_{other} instead of {setting}_{unit}."
+        )
+    return ages
+
+
 def age_unit(events: pd.DataFrame) -> str:
     """In what the age of an event is counted: days, or baskets of the user where the log has no times.
 

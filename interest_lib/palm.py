@@ -143,21 +143,21 @@ def fit_part(part: Part, curve: str, follow_ups: float) -> Fit:
     return Fit(best, float(score.max()), float(max(bend, 1e-3) ** -0.5), drift, fits[drift][1][:, i])
 
 
-def resampled(part: Part, fit: Fit, curve: str, follow_ups: float, times: Floats) -> Floats:
-    """Log half-lives of resamples, from a grid around the estimate and the drifts beside its own."""
+def resampled(part: Part, fit: Fit, curve: str, follow_ups: float, times: Floats) -> tuple[Floats, Floats]:
+    """Log half-lives of resamples, from a grid around the estimate and the drifts beside its own.
+
+    Beside them the number of returns that fade, by resample and stratum.
+    """
     grid = fit.log_half_life + np.clip(9 * fit.width, 0.3, 2.5) * np.linspace(-1, 1, 21)
     density = lag_density(curve, part.edges_days, grid, follow_ups)
     pairs, exposure = part.sums(times)
     near = range(max(fit.drift - 1, 0), min(fit.drift + 2, len(_DRIFTS)))
-    scores = np.stack(
-        [
-            _profile(pairs, exposure, density, part.steady(_DRIFTS[d]), fit.share[:, None])[0].sum(1)
-            + _PENALTY[d]
-            for d in near
-        ]
-    )
-    best = scores.max(-1).argmax(0)
-    return _peak(scores[best, np.arange(len(times))], grid)
+    fits = [_profile(pairs, exposure, density, part.steady(_DRIFTS[d]), fit.share[:, None]) for d in near]
+    scores = np.stack([score.sum(1) + _PENALTY[d] for (score, _), d in zip(fits, near, strict=True)])
+    best, each = scores.max(-1).argmax(0), np.arange(len(times))
+    top = scores[best, each].argmax(-1)
+    share = np.stack([share for _, share in fits])[best, each, :, top]
+    return _peak(scores[best, each], grid), pairs.sum(-1) * share
 
 
 def rates(part: Part, fit: Fit, curve: str, follow_ups: float) -> tuple[Floats, Floats, Floats]:

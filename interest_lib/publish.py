@@ -1,6 +1,7 @@
 """Makes reports out of what the notebooks left: pages, figures, results, and a summary."""
 
 import json
+import posixpath
 import re
 import shutil
 from pathlib import Path
@@ -15,6 +16,8 @@ from interest_lib.runner import EXECUTED
 
 _HEADLINE = "09_headline.png"
 _PROSE_IS_ABOUT = "complete_journey"  # the data on which the notebooks were written
+# words, target and place of a relative link in Markdown
+_LINK = re.compile(r"(?<!!)\[((?:[^][]|\[[^][]*\])*)\]\((?![\w+.-]+:|[/#])([^)#\s]+)(#[^)\s]*)?\)")
 _SUMMARY_RUN = "full"  # the run that is committed; the summary speaks of it where it exists
 
 
@@ -43,7 +46,8 @@ def publish(plan: Plan) -> Path:
     timing = {}
     for notebook in plan.project.inputs:
         if plan.stamp(notebook):
-            _copy_artifacts(plan.artifacts / notebook, new, notebook)
+            within = _within(plan.out / "reports", plan.project.root)
+            _copy_artifacts(plan.artifacts / notebook, new, notebook, within)
             timing[notebook] = _read_json(plan.artifacts / notebook / "timing.json", {})
         elif _carry_over(final, new, notebook):
             timing[notebook] = earlier.get(notebook, {})
@@ -53,16 +57,28 @@ def publish(plan: Plan) -> Path:
     return final
 
 
-def page(path: Path, title: str, dataset: str) -> str:
+def page(path: Path, title: str, dataset: str, within_project: bool = True) -> str:
     """The HTML page of an executed notebook: code shown, everything in one file.
 
     On other data than the prose was written about, the page begins by saying so. Only formulas are drawn by
     a script from the web (MathJax); without it they show as they are written.
+
+    Parameters
+    ----------
+    path
+        The notebook.
+    title
+        Title of the page.
+    dataset
+        Name of the data on which it was executed.
+    within_project
+        Whether the page will lie in `reports/<run>` of the project. Elsewhere, links to the project's files
+        would lead nowhere, and their words alone are shown.
     """
     book = nbformat.read(path, as_version=4)
     for cell in book.cells:
-        if cell.cell_type == "markdown":  # notebooks link each other as notebooks, pages as pages
-            cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)", r"](\1.html\2)", cell.source)
+        if cell.cell_type == "markdown":
+            cell.source = _LINK.sub(lambda link: _on_page(link, within_project), cell.source)
     if dataset != _PROSE_IS_ABOUT:
         told = (
             f"*Figures, tables and numbers are of `{dataset}`; the text between them was written about "
@@ -74,13 +90,28 @@ def page(path: Path, title: str, dataset: str) -> str:
     return str(html)
 
 
+def _on_page(link: re.Match[str], within_project: bool) -> str:
+    """A link of a notebook on its page: notebooks link each other as notebooks, pages as pages."""
+    words, target, part = link[1], link[2], link[3] or ""
+    if re.fullmatch(r"\d\d_\w+\.ipynb", target):
+        return f"[{words}]({target.removesuffix('.ipynb')}.html{part})"
+    if not within_project:
+        return words
+    return f"[{words}]({posixpath.normpath(f'../../notebooks/{target}')}{part})"
+
+
+def _within(reports: Path, root: Path) -> bool:
+    """Whether the reports lie in the project, so that they can link to its files."""
+    return reports.resolve().parent == root
+
+
 def _beside(final: Path) -> Path:
     return final.with_name(f".{final.name}.new")
 
 
-def _copy_artifacts(source: Path, new: Path, notebook: str) -> None:
+def _copy_artifacts(source: Path, new: Path, notebook: str, within_project: bool) -> None:
     dataset = _read_json(source / "results.json", {}).get("dataset", _PROSE_IS_ABOUT)
-    html = page(source / EXECUTED, notebook, dataset)
+    html = page(source / EXECUTED, notebook, dataset, within_project)
     (new / f"{notebook}.html").write_text(html, encoding="utf-8")
     shutil.copyfile(source / "results.json", new / "results" / f"{notebook}.json")
     for figure in sorted((source / "figures").glob("*.png")):
@@ -187,7 +218,7 @@ def _title(root: Path, notebook: str) -> str:
 
 def _sources(reports: Path, run: str, notebook: str, root: Path) -> str:
     links = [f"[results]({run}/results/{notebook}.json)"]
-    if reports.resolve().parent == root:
+    if _within(reports, root):
         links.append(f"[notebook](../notebooks/{notebook}.ipynb)")
     return f" ({', '.join(links)})"
 

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from interest_lib.history import Floats
 
-BATCH_PAIRS = 8192
-LEARNING_RATE = 3e-3
+PART_PAIRS = 8192  # pairs that are worked on at a time where nothing is learned, so that memory stays small
 START = 4  # place in the grid of the half-life that the network starts from
 
 
@@ -37,6 +36,29 @@ class Block:
     sums: Tensor
     returned: Tensor
 
+    def __getitem__(self, pairs: slice | Tensor) -> Block:
+        """Some of the pairs; by a slice nothing is copied."""
+        return Block(self.features[pairs], self.categories[pairs], self.sums[pairs], self.returned[pairs])
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the network is trained.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Largest step of AdamW; steps grow to it and shrink again (one cycle).
+    weight_decay : float
+        Share of every weight that AdamW takes away in a step of that size.
+    batch_size : int
+        Pairs in a step, about; a small log takes smaller batches, to have a hundred steps.
+    """
+
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-5
+    batch_size: int = 8192
+
 
 class RateNetwork(nn.Module):
     """Rate and weight of a pair from its features and the embedding of its category.
@@ -54,6 +76,10 @@ class RateNetwork(nn.Module):
         Whether the weight may read the category.
     level : float
         Logarithm of returns per unit of interest at the start.
+    n_hidden : int
+        Width of the first hidden layer; the second has half of it.
+    n_embedding : int
+        Coordinates of a category.
     """
 
     def __init__(
@@ -69,7 +95,7 @@ class RateNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.weight_by_category = weight_by_category
-        self.rate_sees, self.weight_sees = torch.tensor(rate_sees), torch.tensor(weight_sees)
+        self.rate_sees, self.weight_sees = torch.tensor(rate_sees).float(), torch.tensor(weight_sees).float()
         width = len(rate_sees) + n_embedding
         self.embedding = nn.Embedding(n_categories, n_embedding)
         nn.init.normal_(self.embedding.weight, std=0.05)
@@ -93,8 +119,8 @@ def _layers(n_in: int, n_hidden: int, start: Tensor) -> nn.Sequential:
     with torch.no_grad():
         last.weight.zero_()
         last.bias.copy_(start)
-    hidden = (nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_hidden // 2), nn.ReLU())
-    return nn.Sequential(*hidden, last)
+    wide, narrow = nn.Linear(n_in, n_hidden), nn.Linear(n_hidden, n_hidden // 2)
+    return nn.Sequential(wide, nn.ReLU(inplace=True), narrow, nn.ReLU(inplace=True), last)
 
 
 def mixture_half_life(shares: Floats, half_lives: Sequence[float]) -> Floats:
@@ -121,6 +147,13 @@ def mixture_half_life(shares: Floats, half_lives: Sequence[float]) -> Floats:
     finite = parts[np.isfinite(parts)]
     if not finite.size:
         return np.full(len(shares), np.inf)
+    starts = range(0, len(shares), PART_PAIRS)
+    found = [_half_is_left(shares[start : start + PART_PAIRS], parts, finite) for start in starts]
+    return np.concatenate([np.empty(0), *found])
+
+
+def _half_is_left(shares: Floats, parts: Floats, finite: Floats) -> Floats:
+    """The same by bisection, for some of the rows."""
     low = np.full(len(shares), math.log(finite.min()) - 1e-9)
     high = np.full(len(shares), math.log(finite.max()) + 12.0)
     for _ in range(40):
@@ -133,11 +166,15 @@ def mixture_half_life(shares: Floats, half_lives: Sequence[float]) -> Floats:
 
 def standardise(blocks: Sequence[Block]) -> None:
     """Features in units of their spread at the moments of training, all but the last block, in place."""
-    past = blocks[:-1]
-    mean = torch.stack([block.features.double().mean(dim=0) for block in past]).mean(dim=0).float()
-    spread = torch.stack([block.features.double().std(dim=0) for block in past]).mean(dim=0).float()
+    of_block = [_mean_and_spread(block.features) for block in blocks[:-1]]
+    mean, spread = (torch.stack(each).mean(dim=0).float() for each in zip(*of_block, strict=True))
     for block in blocks:
         block.features.sub_(mean).div_(spread + 1e-6)
+
+
+def _mean_and_spread(features: Tensor) -> tuple[Tensor, Tensor]:
+    exact = features.double()
+    return exact.mean(dim=0), exact.std(dim=0)
 
 
 @contextmanager
@@ -154,55 +191,48 @@ def one_thread() -> Iterator[None]:
         torch.use_deterministic_algorithms(strict)
 
 
-def _loss(network: RateNetwork, block: Block, pairs: Tensor | slice) -> Tensor:
-    """Mean negative log-likelihood of who came back, with probability ``1 - exp(-interest)``."""
-    log_interest, _, _ = network(block.features[pairs], block.categories[pairs], block.sums[pairs])
+def _losses(network: RateNetwork, block: Block) -> Tensor:
+    """Negative log-likelihood of who came back, with probability ``1 - exp(-interest)``, of every pair."""
+    log_interest, _, _ = network(block.features, block.categories, block.sums)
     interest = torch.exp(log_interest.clamp(-16.0, 4.0))
     back = torch.log(-torch.expm1(-interest))
-    return -torch.where(block.returned[pairs] > 0, back, -interest).mean()
+    return -torch.where(block.returned > 0, back, -interest)
 
 
 def train(
-    network: RateNetwork,
-    blocks: Sequence[Block],
-    n_epochs: int,
-    seed: int,
-    judge: Block | None,
+    network: RateNetwork, pairs: Block, n_epochs: int, seed: int, judge: Block | None, how: Training
 ) -> list[float]:
-    """Fit in place; the judge's loss after every epoch."""
-    every = _together(blocks)
-    n = len(every.returned)
-    n_batches = max(n // BATCH_PAIRS, min(n // 64, 100), 1)  # a small log needs its steps too
-    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-5)
+    """Fit in place; the judge's mean loss after every epoch."""
+    n = len(pairs.returned)
+    n_batches = max(n // how.batch_size, min(n // 64, 100), 1)  # a small log needs its steps too
+    optimiser = torch.optim.AdamW(network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, LEARNING_RATE, total_steps=n_epochs * n_batches + 1
+        optimiser, how.learning_rate, total_steps=n_epochs * n_batches + 1
     )
     order = np.random.default_rng(seed)
     losses = []
     for _ in range(n_epochs):
         for batch in np.array_split(order.permutation(n), n_batches):
-            loss = _loss(network, every, torch.from_numpy(batch))
+            loss = _losses(network, pairs[torch.from_numpy(batch)]).mean()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
         if judge is not None:
             with torch.no_grad():
-                losses.append(float(_loss(network, judge, slice(None))))
+                losses.append(float(torch.cat([_losses(network, part) for part in _parts(judge)]).mean()))
     return losses
 
 
-def _together(blocks: Sequence[Block]) -> Block:
-    columns = ("features", "categories", "sums", "returned")
-    return Block(*(torch.cat([getattr(block, name) for block in blocks]) for name in columns))
+def _parts(block: Block) -> Iterator[Block]:
+    """The pairs, some at a time."""
+    for start in range(0, len(block.returned), PART_PAIRS):
+        yield block[start : start + PART_PAIRS]
 
 
 def predict(network: RateNetwork, block: Block) -> tuple[Floats, Floats, Floats]:
-    """Log interest, log weight and shares of every pair, some at a time."""
-    parts = []
+    """Log interest, log weight and shares of every pair."""
     with torch.no_grad():
-        for start in range(0, len(block.returned), 8 * BATCH_PAIRS):
-            here = slice(start, start + 8 * BATCH_PAIRS)
-            parts.append(network(block.features[here], block.categories[here], block.sums[here]))
+        parts = [network(part.features, part.categories, part.sums) for part in _parts(block)]
     columns = [torch.cat(column).double().numpy() for column in zip(*parts, strict=True)]
     return columns[0], columns[1], columns[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -12,9 +13,11 @@ import pandas as pd
 
 from interest_lib.history import Floats, Ints
 from interest_lib.schema import InputError, nearest
+from interest_lib.seasons import interest_seasons, visits_by_hour
 
-CLOCKS: Final = ("shop", "user", "none")
-"""What a day under observation counts: the shop's visits at that time, the user's own visits, or one."""
+CLOCKS: Final = ("shop", "user", "category", "none")
+"""What a day under observation counts: the shop's visits at that time, the user's own visits, these by the
+season of the interest, or one."""
 
 STRATA: Final = np.array([4, 8, 16, 32, 64])
 """Visits of a user to an interest at which a stratum begins; the first one begins at one visit."""
@@ -84,6 +87,8 @@ def return_statistics(
         course over the year, from users known from early on), so that seasons do not look like fading.
         ``user``: what counts is the user's own visits to any interest: how often a visit includes the
         interest, whenever it comes; right where users come anyway and an interest is only one reason.
+        ``category``: as ``user``, but a visit counts as much as the interest was in season: how often all
+        users' visits around that time included it, over months of 28 days, relative to its mean.
         ``none``: every day counts alike.
     edges_days : ndarray of float or None
         Borders of the bins of lag. None: from `min_gap_days` on, first in days, then wider. Whole weeks from
@@ -102,6 +107,13 @@ def return_statistics(
     -----
     Additive over users, so that a resample of users is a weighted sum. It takes one sorted search for each
     bin, so a user with many visits costs no more than many users with one.
+
+    The clock ``category`` adds one pass over all visits for each interest. By ``user``, a visit is expected
+    to bring a later one back as often as the user's share of visits with the interest says; by ``category``
+    this share rises and falls with the season, by the same factor for everybody. Ten visits in each month
+    count for an even season, so a rare interest has none. A user's own visits are not left out of the season
+    that he is measured by, which some dozen users of an interest make harmless. A peak much shorter than a
+    month (a feast) stays in part, and so does a season that only some of an interest's users have.
 
     Examples
     --------
@@ -130,12 +142,19 @@ def return_statistics(
     edges = _edges(span, min_gap_days) if edges_days is None else np.asarray(edges_days, dtype=np.float64)
     width = 2 * span + edges[-1] + 1
     to_own, to_any = row * width + at, row % len(user_ids) * width + at
-    pairs = _later(to_own, to_own, edges, first)
-    after = _later(own * width + own_day, to_any, edges, first)
-    exposure = after * (span * len(user_ids) / len(own))
-    if clock != "user":
-        exposure = _exposure(_season(own, own_day, span) if clock == "shop" else None, at, edges, span, first)
+    pairs, keys = _later(to_own, to_own, edges, first), own * width + own_day
+    after = _later(keys, to_any, edges, first)
     interest, user = np.divmod(rows, len(user_ids))
+    if clock in ("shop", "none"):
+        exposure = _exposure(
+            visits_by_hour(own, own_day, span) if clock == "shop" else None, at, edges, span, first
+        )
+    elif clock == "user":
+        exposure = after * (span * len(user_ids) / len(own))
+    else:
+        seasons, place = interest_seasons(row // len(user_ids), at, own_day, span)
+        exposure = _in_season(seasons, keys, place, to_any, edges, interest, first)
+        exposure *= span * len(user_ids) / len(own)
     return ReturnStatistics(
         pd.Index(interests), pd.Index(user_ids), edges, span, interest, user, visits, pairs, exposure, after
     )
@@ -156,30 +175,6 @@ def _edges(span: float, min_gap_days: float) -> Floats:
     return np.unique(np.concatenate([[min_gap_days], days[days > min_gap_days], wide[wide < span]]))
 
 
-def _season(user: Ints, day: Floats, span: float) -> Floats:
-    """Visits until each hour of the log, smoothed, in days: course over months x weekday x hour.
-
-    Only users seen in the first weeks count; otherwise a growing shop would look like a season.
-    """
-    first = np.full(user[-1] + 1, np.inf)
-    np.minimum.at(first, user, day)
-    day = day[first[user] <= max(28.0, span / 14)]
-    days = int(np.ceil(span))
-    whole = np.minimum(day.astype(np.int64), days - 1)
-    hour = np.bincount(((day - whole) * 24).astype(np.int64).clip(0, 23), minlength=24) / len(day)
-    daily = np.bincount(whole, minlength=days).astype(np.float64)
-    n_months = max(1, round(days / 28))
-    month, weekday = np.arange(days) * n_months // days, np.arange(days) % 7
-    middle = np.bincount(month, np.arange(days) + 0.5) / np.bincount(month)
-    level, trend, week = np.ones(n_months), np.ones(days), np.ones(days)
-    for _ in range(4):
-        level *= np.bincount(month, daily) / np.maximum(np.bincount(month, trend * week), 1e-9)
-        trend = np.interp(np.arange(days) + 0.5, middle, level)
-        week = (np.bincount(weekday, daily) / np.maximum(np.bincount(weekday, trend), 1e-9))[weekday]
-    season = trend * week / (trend * week).mean()
-    return np.concatenate([[0.0], np.cumsum(np.outer(season, hour))])
-
-
 def _later(among: Floats, keys: Floats, edges: Floats, first: Ints) -> Floats:
     """Visits among the sorted keys by lag after each of `keys`, summed from each `first` to the next."""
     return _differences((np.searchsorted(among, keys + edge, side="right") for edge in edges), first)
@@ -192,6 +187,21 @@ def _exposure(cumulated: Floats | None, at: Floats, edges: Floats, span: float, 
         return _differences(moments, first)
     hours = np.arange(len(cumulated)) / 24
     return _differences((np.interp(moment, hours, cumulated) for moment in moments), first)
+
+
+def _in_season(
+    seasons: Floats, own: Floats, place: Floats, to_any: Floats, edges: Floats, interest: Ints, first: Ints
+) -> Floats:
+    """Own visits by lag after each visit, as `_later`, each as much as the row's interest is in season."""
+    found, months = np.empty((len(first), len(edges) - 1)), np.arange(seasons.shape[1])
+    rows = np.searchsorted(interest, np.arange(len(seasons) + 1))
+    visits = np.append(first, len(to_any))[rows]
+    for season, (low, high), (begin, end) in zip(seasons, pairwise(rows), pairwise(visits), strict=True):
+        until = np.append(0.0, np.cumsum(np.interp(place, months, season)))
+        keys = to_any[begin:end]
+        after = (until[np.searchsorted(own, keys + edge, side="right")] for edge in edges)
+        found[low:high] = _differences(after, first[low:high] - begin)
+    return found
 
 
 def _differences(reached: Iterable[npt.NDArray[Any]], first: Ints) -> Floats:
@@ -226,4 +236,32 @@ def as_one(statistics: ReturnStatistics) -> ReturnStatistics:
         pairs=np.add.reduceat(statistics.pairs[order], first, axis=0),
         exposure=np.add.reduceat(statistics.exposure[order], first, axis=0),
         after=np.add.reduceat(statistics.after[order], first, axis=0),
+    )
+
+
+def from_lag(statistics: ReturnStatistics, shortest_days: float) -> ReturnStatistics:
+    """The same without returns at lags shorter than a border of the bins, which stay counted once.
+
+    Raises
+    ------
+    InputError
+        No bin begins there, or none is left after it.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user_id": 1, "category": "tea",
+    ...                     "timestamp": pd.date_range("2024-01-01", periods=6, freq="7D")})
+    >>> weekly = return_statistics(log, clock="none", edges_days=np.arange(3.5, 35, 7))
+    >>> weekly.pairs.sum(), from_lag(weekly, 17.5).pairs.sum()
+    (np.float64(14.0), np.float64(5.0))
+    """
+    begin = int(np.argmin(np.abs(statistics.edges_days - shortest_days)))
+    if abs(statistics.edges_days[begin] - shortest_days) > 1e-9 or begin == len(statistics.edges_days) - 1:
+        raise InputError(f"returns: no bin of lag begins at {shortest_days} days; take one of edges_days.")
+    return replace(
+        statistics,
+        edges_days=statistics.edges_days[begin:],
+        pairs=statistics.pairs[:, begin:],
+        exposure=statistics.exposure[:, begin:],
+        after=statistics.after[:, begin:],
     )

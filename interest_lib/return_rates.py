@@ -18,7 +18,8 @@ REACHES: Final = (4.0, 6.0, 10.0)
 """Longest lags that are looked at, in half-lives."""
 
 _MIN_PAIRS: Final = 30
-_ESTIMATES: Final = ("curve_share", "half_life_days", "low", "high", "log_error")
+_SHARES: Final = ("faded_share", "faded_share_low", "faded_share_high")
+_ESTIMATES: Final = ("curve_share", "half_life_days", "low", "high", "log_error", *_SHARES)
 _FACTORS: Final = (1.0, 2 / 3, 3 / 2)  # on the follow-ups, of which only the mean can be learned
 
 
@@ -51,9 +52,11 @@ def fit_half_lives(
     -------
     pandas.DataFrame
         By interest: ``curve``, ``curve_share`` (share of resamples that choose it), ``half_life_days``,
-        ``low`` and ``high``, ``log_error`` (standard error of the logarithm), ``excess`` (returns that fade,
-        for each visit), ``background_per_day`` (returns that do not), ``pairs`` and ``users``. An interest
-        with fewer than 30 pairs of visits has no half-life.
+        ``low`` and ``high``, ``log_error`` (standard error of the logarithm), ``faded_share`` (of all returns
+        at the lags that were counted, those that fade between the first lag and the last) with
+        ``faded_share_low`` and ``faded_share_high``, ``excess`` (returns that fade, for each visit, with
+        those that the curve has before the first lag), ``background_per_day`` (returns that do not),
+        ``pairs`` and ``users``. An interest with fewer than 30 pairs of visits has no half-life.
 
     Raises
     ------
@@ -77,6 +80,11 @@ def fit_half_lives(
 
     Each resample of users takes one of the three reaches, and follow-ups times 1, 2/3 or 3/2, so that the
     interval holds these choices too. A half-life above half the length of the log is a guess.
+
+    Whether anything fades is for ``faded_share`` to say and not for ``excess``, which speaks of lags that
+    nobody looked at. It counts the returns above the rate that is reached at the last lag: what never fades
+    within the log, or has faded before the first lag, adds nothing. It is never negative, so where
+    nothing fades it lies a little above zero: compare it with that of the log shuffled in time.
 
     Examples
     --------
@@ -160,29 +168,60 @@ def _with_resamples(
     else:
         best, pick = CURVES.index(curve), np.full(len(times), CURVES.index(curve))
     share = np.bincount(pick if len(pick) else [best], minlength=len(CURVES)) / max(len(pick), 1)
-    log, again = 0.0, np.empty(0)
+    estimate, again = np.zeros(2), [np.empty((2, 0))]
     for code in np.flatnonzero(share):
         own, found = _within_reach(part, fit, CURVES[code], follow_ups, times[pick == code])
-        log, again = log + share[code] * own, np.append(again, found)
-    spread = [np.nan] * 3
-    if len(again):
-        spread = [*np.exp(np.quantile(again, [0.05, 0.95])), again.std()]
-    estimates = map(float, (share[best], np.exp(log), *spread))
-    return {"curve": CURVES[best]} | dict(zip(_ESTIMATES, estimates, strict=True))
+        estimate = estimate + share[code] * own
+        again.append(found)
+    return {"curve": CURVES[best], "curve_share": float(share[best])} | _told(estimate, np.hstack(again))
 
 
-def _within_reach(part: Part, fit: Fit, curve: str, follow_ups: float, times: Floats) -> tuple[float, Floats]:
-    """Log half-life from lags of some half-lives only, which slower changes of taste do not reach.
+def _told(estimate: Floats, again: Floats) -> dict[str, object]:
+    """Half-life and share that fades, from estimates and resamples of log half-life and share."""
+    spread = np.full((2, 3), np.nan)
+    if again.size:
+        spread[:, :2], spread[:, 2] = np.quantile(again, [0.05, 0.95], axis=1).T, again.std(axis=1)
+    (log, faded), ((low, high, error), (least, most, _)) = estimate, spread
+    values = map(float, (np.exp(log), np.exp(low), np.exp(high), error, faded, least, most))
+    return dict(zip(_ESTIMATES[1:], values, strict=True))
+
+
+def _within_reach(
+    part: Part, fit: Fit, curve: str, follow_ups: float, times: Floats
+) -> tuple[Floats, Floats]:
+    """Log half-life and share that fades, from lags of some half-lives, which slower changes do not reach.
 
     How far to look, and how often interest starts anew, are not known: each choice has a share of resamples.
     """
-    logs, again = [], []
+    found, again = [], [np.empty((2, 0))]
     for i, reach in enumerate(REACHES):
         near = part.within(fit, reach)
         here = fit_part(near, curve, follow_ups)
-        logs.append(here.log_half_life)
+        log, fading = np.array([here.log_half_life]), (near.sums()[0].sum(-1) * here.share)[None]
+        found.append(np.append(log, _faded_share(part, near, curve, follow_ups, log, fading)))
         for j, factor in enumerate(_FACTORS):
             own = times[i + len(REACHES) * j :: len(REACHES) * len(_FACTORS)]
             if len(own):
-                again.append(resampled(near, here, curve, follow_ups * factor, own))
-    return float(np.mean(logs)), np.concatenate(again) if again else np.empty(0)
+                given = follow_ups * factor
+                logs, fading = resampled(near, here, curve, given, own)
+                again.append(np.stack([logs, _faded_share(part, near, curve, given, logs, fading, own)]))
+    return np.mean(found, axis=0), np.hstack(again)
+
+
+def _faded_share(
+    part: Part,
+    near: Part,
+    curve: str,
+    follow_ups: float,
+    logs: Floats,
+    fading: Floats,
+    times: Floats | None = None,
+) -> Floats:
+    """Share of returns at all lags of a part that fade there, from those that fade at the nearer lags."""
+    density, exposure = lag_density(curve, part.edges_days, logs, follow_ups), part.sums()[1]
+    bins = near.exposure.shape[1]
+    seen = exposure[:, :bins] @ density[:, :bins].T
+    lost = exposure @ (density - density[:, -1:]).T  # without what is still there at the last lag
+    pairs = part.pairs.sum(axis=1)
+    total = pairs.sum() if times is None else times[:, part.user] @ pairs
+    return np.einsum("rs,sr->r", fading, lost / seen) / np.maximum(total, 1)

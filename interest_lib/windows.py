@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from interest_lib.curves import weight_left
-from interest_lib.history import Bools, Floats, History, Ints
+from interest_lib.history import Bools, Floats, History, Ints, ages_in
 from interest_lib.schema import InputError
 
 
@@ -112,11 +112,8 @@ def _clock(
     """Ages, the horizon and their unit."""
     if (horizon_days is None) == (horizon_baskets is None):
         raise InputError("A horizon has one unit: give either horizon_days or horizon_baskets.")
-    unit, other = ("baskets", "days") if horizon_days is None else ("days", "baskets")
-    ages = history.age_days if horizon_baskets is None else history.age_baskets
-    horizon = horizon_baskets if horizon_days is None else horizon_days
-    if ages is None:
-        raise InputError(f"The log has no ages in {unit}; give horizon_{other} instead of horizon_{unit}.")
+    unit, horizon = ("baskets", horizon_baskets) if horizon_days is None else ("days", horizon_days)
+    ages = ages_in(history, unit, "horizon")
     if horizon is None or not horizon > 0:
         raise InputError(f"The horizon is {horizon} {unit}: give a positive number.")
     return ages, horizon, unit

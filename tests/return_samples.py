@@ -40,3 +40,22 @@ def views(folder: Path, **settings: object) -> tuple[pd.DataFrame, pd.DataFrame]
     category = pd.read_parquet(folder / "items.parquet").set_index("item_id")["category"]
     log = events[["user_id", "timestamp"]].assign(category=category.reindex(events["item_id"]).to_numpy())
     return log, truth.table("categories").set_index("category")
+
+
+def fading_log(seed: int, n_users: int = 300, n_days: int = 250) -> tuple[pd.DataFrame, pd.Series]:
+    """Every purchase raises the rate of the next one, in `fast` items for days, in `slow` ones for months."""
+    rng = np.random.default_rng(seed)
+    half_life = np.repeat([6.0, 120.0], 10)
+    raised = np.where(half_life < 20, 0.06, 0.004)
+    level = np.zeros((n_users, 20))
+    parts = []
+    for day in range(n_days):
+        level *= np.exp2(-1 / half_life)
+        bought = np.argwhere(rng.random(level.shape) < 0.003 + raised * level)
+        level[tuple(bought.T)] += 1
+        parts.append(np.column_stack([bought, np.full(len(bought), day)]))
+    rows = np.concatenate(parts)
+    times = pd.Timestamp("2017-01-01 12:00") + pd.to_timedelta(rows[:, 2], unit="D")
+    events = pd.DataFrame({"user_id": rows[:, 0], "item_id": rows[:, 1], "timestamp": times})
+    events["basket_number"] = events.groupby("user_id")["timestamp"].rank("dense").astype(int)
+    return events, pd.Series(np.repeat(["fast", "slow"], 10), index=range(20))

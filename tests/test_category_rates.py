@@ -3,32 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from return_samples import fading_log
 
 from interest_lib.category_rates import CategoryDecay, category_rates
 from interest_lib.decay import decayed_counts
 from interest_lib.history import history_before, history_but_baskets
+from interest_lib.schema import InputError
 from interest_lib.windows import training_windows
 
 ORIGIN = pd.Timestamp("2017-09-08")
-
-
-def fading_log(seed: int, n_users: int = 300, n_days: int = 250) -> tuple[pd.DataFrame, pd.Series]:
-    """Every purchase raises the rate of the next one, in `fast` items for days, in `slow` ones for months."""
-    rng = np.random.default_rng(seed)
-    half_life = np.repeat([6.0, 120.0], 10)
-    raised = np.where(half_life < 20, 0.06, 0.004)
-    level = np.zeros((n_users, 20))
-    parts = []
-    for day in range(n_days):
-        level *= np.exp2(-1 / half_life)
-        bought = np.argwhere(rng.random(level.shape) < 0.003 + raised * level)
-        level[tuple(bought.T)] += 1
-        parts.append(np.column_stack([bought, np.full(len(bought), day)]))
-    rows = np.concatenate(parts)
-    times = pd.Timestamp("2017-01-01 12:00") + pd.to_timedelta(rows[:, 2], unit="D")
-    events = pd.DataFrame({"user_id": rows[:, 0], "item_id": rows[:, 1], "timestamp": times})
-    events["basket_number"] = events.groupby("user_id")["timestamp"].rank("dense").astype(int)
-    return events, pd.Series(np.repeat(["fast", "slow"], 10), index=range(20))
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +83,25 @@ def test_a_log_without_times_is_counted_in_baskets(log: tuple[pd.DataFrame, pd.S
     model = CategoryDecay(category, horizon_days=None, horizon_baskets=3).fit(history)
     assert model.rates_.loc["fast", "half_life"] < model.rates_.loc["slow", "half_life"]
     assert len(model.recommend([0, 1], k=5)) == 10
+
+
+def test_pooling_draws_weights_together(log: tuple[pd.DataFrame, pd.Series]) -> None:
+    history = history_before(log[0], ORIGIN, 1)
+    apart, drawn, usual, given = (
+        CategoryDecay(log[1], **settings).fit(history).rates_
+        for settings in ({"pooling_returns": 1e-6}, {"pooling_returns": 1e9}, {}, {"pooling_returns": 50.0})
+    )
+    assert drawn["weight"].max() == pytest.approx(drawn["weight"].min(), rel=1e-3)
+    assert apart["weight"].max() > usual["weight"].max() > usual["weight"].min() > apart["weight"].min()
+    pd.testing.assert_frame_equal(usual, given, check_exact=True)
+    with pytest.raises(InputError, match="pooling_returns is 0: give"):
+        CategoryDecay(log[1], pooling_returns=0).fit(history)
+
+
+def test_without_a_background_a_fast_category_looks_slower(log: tuple[pd.DataFrame, pd.Series]) -> None:
+    history = history_before(log[0], ORIGIN, 1)
+    with_it, without = (
+        CategoryDecay(log[1], n_origins=4, background=on).fit(history) for on in (True, False)
+    )
+    assert with_it.rates_.loc["fast", "background"] > 0 and (without.rates_["background"] == 0).all()
+    assert without.rates_.loc["fast", "half_life"] > 1.2 * with_it.rates_.loc["fast", "half_life"]

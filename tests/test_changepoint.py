@@ -9,6 +9,7 @@ from scipy.stats import nbinom, poisson
 
 from interest_lib.changepoint import AdaptiveRate, follow, visits_per_period
 from interest_lib.history import Floats, Ints
+from interest_lib.online import InterestState
 from interest_lib.schema import InputError
 
 HAZARD, PRIOR_DAYS, RATE = 0.01, 30.0, 0.2
@@ -38,7 +39,7 @@ def test_without_hazard_it_is_the_fixed_rate() -> None:
     np.testing.assert_allclose(total(rates, counts), [evidence(series) for series in counts.T], rtol=1e-10)
     mean = (RATE * PRIOR_DAYS + counts.sum(axis=0)) / (PRIOR_DAYS + 40)
     np.testing.assert_allclose(rates.rate_per_day, mean, rtol=1e-12)
-    np.testing.assert_allclose(rates.half_life_days, np.log(2) / mean, rtol=1e-12)
+    np.testing.assert_allclose(rates.median_wait_days, np.log(2) / mean, rtol=1e-12)
     assert rates.changed_within(1000).tolist() == [0, 0, 0]
 
 
@@ -166,6 +167,9 @@ def test_impossible_settings_are_refused() -> None:
             AdaptiveRate(rate, days, HAZARD, 1)
     with pytest.raises(InputError, match="at least 2"):
         AdaptiveRate(RATE, PRIOR_DAYS, HAZARD, 1, n_explanations=1)
+    for half_life in (0.0, -7.0, float("nan")):
+        with pytest.raises(InputError, match="give a positive number, or None"):
+            AdaptiveRate(RATE, PRIOR_DAYS, 0.0, 1, half_life_days=half_life)
 
 
 def test_visits_are_baskets_in_whole_periods_up_to_the_end() -> None:
@@ -182,6 +186,91 @@ def test_visits_are_baskets_in_whole_periods_up_to_the_end() -> None:
     found = visits_per_period(twice, end)
     # at the end is after it; 7 days before it still belongs to the last week; the first week is not whole
     assert found.to_dict("list") == {1: [0, 1, 2], 2: [1, 1, 0]}
+
+
+def forgotten(counts: Ints, half_life_days: float, days: float = 7.0) -> tuple[Floats, Floats]:
+    """Events and days that are left after each period, counts and periods summed up anew every time."""
+    left = [0.5 ** (days * np.arange(n)[::-1] / half_life_days) for n in range(1, len(counts) + 1)]
+    events = np.array([share @ counts[: len(share)] for share in left])
+    return events, np.array([[days * share.sum()] for share in left])
+
+
+def test_forgetting_is_the_sum_of_what_is_left_of_every_period() -> None:
+    counts = np.random.default_rng(6).poisson(2, (20, 3))
+    found = follow(pd.DataFrame(counts), RATE, PRIOR_DAYS, half_life_days=28)
+    events, days = forgotten(counts, 28)
+    events, days = events + RATE * PRIOR_DAYS, days + PRIOR_DAYS
+    np.testing.assert_allclose(found.rate_per_day, events / days, rtol=1e-12)
+    predicted = nbinom.logpmf(counts[1:], events[:-1], days[:-1] / (days[:-1] + 7))
+    np.testing.assert_allclose(found.log_probability[1:], predicted, rtol=1e-9)
+
+
+def test_what_is_never_forgotten_is_the_fixed_rate() -> None:
+    counts = pd.DataFrame(np.random.default_rng(7).poisson(2, (30, 4)))
+    fixed = follow(counts, RATE, PRIOR_DAYS)
+    never = follow(counts, RATE, PRIOR_DAYS, half_life_days=np.inf)
+    pd.testing.assert_frame_equal(fixed.log_probability, never.log_probability, check_exact=True)
+    pd.testing.assert_frame_equal(fixed.rate_per_day, never.rate_per_day, check_exact=True)
+    assert not fixed.rate_per_day.equals(follow(counts, RATE, PRIOR_DAYS, half_life_days=1e6).rate_per_day)
+
+
+def test_the_faded_count_is_the_one_of_the_online_state() -> None:
+    start, counts = pd.Timestamp("2017-01-01"), np.random.default_rng(8).poisson(3, 10)
+    state = InterestState(half_life_days=20)
+    for week, count in enumerate(counts, start=1):
+        for _ in range(count):  # counts are as old as the end of their period
+            state.update("anna", "visits", start + pd.Timedelta(days=7 * week))
+    faded = state.interests("anna", start + pd.Timedelta(days=70))["visits"]
+    days = forgotten(counts[:, None], 20)[1][-1, 0]
+    rates = follow(pd.DataFrame({"anna": counts}), RATE, PRIOR_DAYS, half_life_days=20).rates
+    expected = (RATE * PRIOR_DAYS + faded) / (PRIOR_DAYS + days)
+    assert rates.rate_per_day[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("hazard", "half_life_days"), [(0.0, None), (0.0, 10.0), (HAZARD, None), (HAZARD, 10)]
+)
+def test_the_probabilities_of_what_may_come_add_up_to_one(
+    hazard: float, half_life_days: float | None
+) -> None:
+    rates = AdaptiveRate(RATE, PRIOR_DAYS, hazard, 400, half_life_days=half_life_days)
+    for count in (0, 3, 1, 9, 0):  # the same past for every series, then each count once
+        rates.update(np.full(400, count), days=7)
+    assert np.exp(rates.update(np.arange(400), days=7)).sum() == pytest.approx(1.0, abs=1e-9)
+
+
+def test_forgetting_follows_a_change_and_pays_for_it_where_nothing_changes() -> None:
+    rng = np.random.default_rng(9)
+    rate = rng.gamma(RATE * 5, 1 / 5, 500)
+    still = rng.poisson(7 * rate, (60, 500))
+    tripled = np.where(np.arange(60)[:, None] < 40, still, rng.poisson(21 * rate, still.shape))
+    gain = {}
+    for name, counts in (("still", still), ("tripled", tripled)):
+        runs = [follow(pd.DataFrame(counts), RATE, 5, *s) for s in ((), (0.0, 28), (0.002,))]
+        fixed, forgetting, points = (run.log_probability.to_numpy()[40:].mean() for run in runs)
+        gain[name] = forgetting - fixed, points - fixed
+        if name == "tripled":
+            share = [run.rates.rate_per_day.sum() / (3 * rate.sum()) for run in runs]
+            assert share[0] < 0.65 and share[1] > 0.9 and share[2] > 0.9
+    assert min(gain["tripled"]) > 0.1
+    # a week costs change points at most what their hazard says; forgetting has no such bound
+    bound = -7 * np.log1p(-0.002)
+    assert -bound < gain["still"][1] < 0 and gain["still"][0] < -1.5 * bound
+
+
+def test_forgetting_goes_together_with_change_points_and_keeps_their_bound() -> None:
+    counts = np.random.default_rng(10).poisson(np.repeat([1, 6, 2], 15)[:, None], (45, 20))
+    both, forgetting = (AdaptiveRate(RATE, 5, hazard, 20, half_life_days=60) for hazard in (HAZARD, 0.0))
+    difference = total(both, counts, days=7) - total(forgetting, counts, days=7)
+    assert (difference >= 45 * 7 * np.log1p(-HAZARD)).all() and (difference > 0).all()
+
+
+def test_what_is_not_watched_is_not_forgotten() -> None:
+    rates = AdaptiveRate(RATE, 5, 0.0, 2, half_life_days=7)
+    rates.update([4, 4], days=7)
+    before = rates.rate_per_day
+    rates.update([0, 0], days=[0, 7])
+    assert rates.rate_per_day[0] == before[0] and rates.rate_per_day[1] < before[1]
 
 
 def test_following_is_updating_period_by_period() -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from return_samples import fading_log
 
+from interest_lib import dynamic
 from interest_lib.decay import decayed_counts
 from interest_lib.dynamic import DynamicDecay
 from interest_lib.history import history_before, history_but_baskets
@@ -14,28 +16,9 @@ from interest_lib.rate_network import RateNetwork, mixture_half_life
 from interest_lib.recommend import PersonalFrequency
 from interest_lib.schema import InputError
 from interest_lib.split import fold_at
-from interest_lib.windows import window_before
+from interest_lib.windows import category_codes, training_windows, window_before
 
 ORIGIN = pd.Timestamp("2017-08-09")
-
-
-def fading_log(seed: int, n_users: int = 300, n_days: int = 250) -> tuple[pd.DataFrame, pd.Series]:
-    """Every purchase raises the rate of the next one, in `fast` items for days, in `slow` ones for months."""
-    rng = np.random.default_rng(seed)
-    half_life = np.repeat([6.0, 120.0], 10)
-    raised = np.where(half_life < 20, 0.06, 0.004)
-    level = np.zeros((n_users, 20))
-    parts = []
-    for day in range(n_days):
-        level *= np.exp2(-1 / half_life)
-        bought = np.argwhere(rng.random(level.shape) < 0.003 + raised * level)
-        level[tuple(bought.T)] += 1
-        parts.append(np.column_stack([bought, np.full(len(bought), day)]))
-    rows = np.concatenate(parts)
-    times = pd.Timestamp("2017-01-01 12:00") + pd.to_timedelta(rows[:, 2], unit="D")
-    events = pd.DataFrame({"user_id": rows[:, 0], "item_id": rows[:, 1], "timestamp": times})
-    events["basket_number"] = events.groupby("user_id")["timestamp"].rank("dense").astype(int)
-    return events, pd.Series(np.repeat(["fast", "slow"], 10), index=range(20))
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +175,47 @@ def test_weights_can_be_learned_where_nothing_fades(log: tuple[pd.DataFrame, pd.
     weights_alone = DynamicDecay(log[1], rates=False, n_epochs=1, n_origins=1).fit(history)
     assert np.isinf(weights_alone.pairs_["half_life"]).all()
     assert weights_alone.pairs_["weight"].nunique() > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("learning_rate", 1e-4),
+        ("weight_decay", 10.0),
+        ("batch_size", 32),
+        ("n_hidden", 8),
+        ("n_embedding", 2),
+    ],
+)
+def test_every_setting_of_the_network_counts(
+    log: tuple[pd.DataFrame, pd.Series], name: str, value: float
+) -> None:
+    history = history_before(log[0], ORIGIN, 1)
+    plain, other = (
+        DynamicDecay(log[1], n_epochs=1, n_origins=1, **settings).fit(history).pairs_["interest"]
+        for settings in ({}, {name: value})
+    )
+    assert not plain.equals(other) and np.isfinite(other).all()
+
+
+@pytest.mark.parametrize("name", ["n_epochs", "batch_size", "n_hidden", "n_embedding"])
+def test_a_setting_that_cannot_be_is_named(log: tuple[pd.DataFrame, pd.Series], name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} is 0: give"):
+        DynamicDecay(log[1], **{name: 0}).fit(history_before(log[0], ORIGIN, 1))
+
+
+def test_every_moment_has_its_own_place_in_memory(log: tuple[pd.DataFrame, pd.Series]) -> None:
+    history = history_before(log[0], ORIGIN, 1)
+    categories, _ = category_codes(history, log[1])
+    windows = [*training_windows(history, 2, 28.0, None), window_before(history, 0)]
+    model = DynamicDecay(log[1])
+    every, moments, names = model._pairs(windows, len(history.user_ids), categories)
+    assert every.features.shape == (moments[-1].stop, len(names)) and torch.isfinite(every.features).all()
+    for window, moment in zip(windows, moments, strict=True):
+        active = slice(None) if window.active is None else window.active  # who stayed away is left out
+        sums = window.sums(dynamic.DAYS)[active].astype(np.float32)
+        np.testing.assert_array_equal(every.sums[moment].numpy(), sums)
+        expected = categories[window.cells[active] % len(categories)]
+        np.testing.assert_array_equal(every.categories[moment].numpy(), expected)
+        returned = np.zeros(len(sums)) if window.returned is None else window.returned[active]
+        np.testing.assert_array_equal(every.returned[moment].numpy(), returned)

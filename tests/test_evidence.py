@@ -83,3 +83,15 @@ def test_weights_are_learned_in_baskets_where_there_are_no_times() -> None:
 def test_own_weights_of_events_multiply() -> None:
     log = pd.DataFrame({"event": ["view", "purchase"], "weight": [2.0, np.nan]})
     assert set_weights(log).of(log).tolist() == [0.2, 1.0]
+
+
+def test_own_weights_of_events_count_while_learning() -> None:
+    log = shop(carts_tell=True)
+    log.index += 5  # places in the log are not its labels
+    twice = log.assign(weight=np.where(log["event"] == "cart", 2.0, 1.0))
+    start = set_weights(log)
+    found, whole = (
+        learn_weights(each, start, given=["view"], horizon_days=7, grid=grid).trials["ndcg"].tolist()
+        for each, grid in ((twice, (0.05, 0.5)), (log, (0.1, 1.0)))
+    )
+    assert found == whole and found[0] != found[1]

@@ -87,5 +87,6 @@ def test_resamples_weigh_the_drifts_beside_that_of_the_fit_and_what_they_cost() 
         part = with_drift(0.05, n_pairs, fading=0.3)
         fit = fit_part(part, "exponential", 0.0)
         for beside in (fit, fit._replace(drift=1 - fit.drift)):
-            again = resampled(part, beside, "exponential", 0.0, np.ones((1, 1)))
+            again, fading = resampled(part, beside, "exponential", 0.0, np.ones((1, 1)))
             assert again[0] == pytest.approx(fit.log_half_life, abs=0.005)
+            assert fading[0, 0] == pytest.approx(fit.share[0] * n_pairs, rel=0.03)

@@ -1,0 +1,214 @@
+"""Equal budgets for the models of rates: settings tried on the two newest origins before the test origin.
+
+    python benchmarks/tune_rates.py [--trials 8] [--seed 2017] [--folder FOLDER]
+
+See README.md beside this file.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+
+from interest_lib import datasets, engine, prepare
+from interest_lib.category_rates import CategoryDecay
+from interest_lib.curves import CURVES
+from interest_lib.dynamic import DynamicDecay
+from interest_lib.layout import written_whole
+from interest_lib.metrics import ndcg_at_k
+from interest_lib.recommend import PersonalFrequency, Recommender
+from interest_lib.schema import InputError
+from interest_lib.split import Fold, fold_at, rolling_origins
+
+RESULTS = Path(__file__).parent / "results"
+HORIZON_DAYS, N_EARLIER, K = 28, 2, 10
+HALF_LIFE_DAYS = 90.0  # for all events where the rate is not learned, as chosen in notebook 03
+TEST = "2017-12-04"  # the test origin of Complete Journey
+
+Row = dict[str, Any]
+
+NETWORK: dict[str, BaseDistribution] = {
+    "n_origins": IntDistribution(1, 6),
+    "learning_rate": FloatDistribution(5e-4, 1e-2, log=True),
+    "n_hidden": CategoricalDistribution((16, 32, 64, 128)),
+    "n_embedding": IntDistribution(2, 16),
+    "weight_decay": FloatDistribution(1e-6, 1e-2, log=True),
+    "batch_size": CategoricalDistribution((2048, 8192, 16384)),
+    "n_epochs": IntDistribution(2, 8),
+}
+SPACES: dict[str, dict[str, BaseDistribution]] = {
+    "global": {
+        "curve": CategoricalDistribution(CURVES),
+        "half_life_days": FloatDistribution(20, 400, log=True),
+    },
+    "category": {
+        "n_origins": IntDistribution(1, 6),
+        "pooling_returns": FloatDistribution(5, 500, log=True),
+        "weights": CategoricalDistribution((True, False)),
+        "background": CategoricalDistribution((True, False)),
+    },
+    "dynamic_weights": NETWORK,
+    "dynamic": NETWORK,
+}
+# what the study took before anything was tuned; it is every contender's first trial
+UNTUNED_NETWORK = {
+    "n_origins": 3,
+    "learning_rate": 3e-3,
+    "n_hidden": 64,
+    "n_embedding": 8,
+    "weight_decay": 1e-5,
+    "batch_size": 8192,
+    "n_epochs": 4,
+}
+UNTUNED: dict[str, Row] = {
+    "global": {"curve": "exponential", "half_life_days": HALF_LIFE_DAYS},
+    "category": {"n_origins": 3, "pooling_returns": 50.0, "weights": True, "background": True},
+    "dynamic_weights": UNTUNED_NETWORK,
+    "dynamic": UNTUNED_NETWORK,
+}
+
+
+def model(contender: str, item_category: pd.Series, seed: int, **settings: Any) -> Recommender:
+    if contender == "global":
+        return PersonalFrequency(**settings)
+    if contender == "category":
+        return CategoryDecay(item_category, **settings)
+    if contender == "dynamic_weights":
+        settings |= {"rates": False, "half_life_days": HALF_LIFE_DAYS}
+    return DynamicDecay(item_category, random_state=seed, **settings)
+
+
+def earlier_folds(events: pd.DataFrame) -> list[Fold]:
+    """The newest origins before the test origin; nothing from the test origin on is left in the log."""
+    test, *earlier = rolling_origins(events, HORIZON_DAYS, 1 + N_EARLIER)
+    assert str(test.date()) == TEST, "the test origin has moved"
+    known = events[events["timestamp"] < test]
+    folds = [fold_at(known, origin, HORIZON_DAYS) for origin in earlier]
+    assert len(folds) == N_EARLIER
+    assert all(origin + pd.Timedelta(days=HORIZON_DAYS) <= test for origin in earlier)
+    return folds
+
+
+def next_settings(contender: str, done: list[Row], seed: int) -> Row:
+    """What to try after the trials that are done, which alone decide it: a run that was cut short goes on."""
+    space = SPACES[contender]
+    if not done:
+        return dict(UNTUNED[contender])
+    sampler = optuna.samplers.TPESampler(seed=seed + len(done), n_startup_trials=5, multivariate=True)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for row in done:
+        past = {name: row[name] for name in space}
+        study.add_trial(
+            create_trial(state=TrialState.COMPLETE, params=past, distributions=space, value=row["mean"])
+        )
+    return {name: _short(value) for name, value in study.ask(space).params.items()}
+
+
+def _short(value: Any) -> Any:
+    """Three digits are enough of any setting, and can be read."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
+def scored(folds: list[Fold], make: Callable[[], Recommender]) -> dict[str, float]:
+    """Mean NDCG of a model at every origin, and of all origins."""
+    found = {}
+    for fold in folds:
+        assert fold.label < TEST
+        lists = make().fit(fold.history).recommend(fold.user_ids, K)
+        found[f"ndcg{K}.{fold.label}"] = round(float(ndcg_at_k(lists, fold.targets, K).mean()), 6)
+    return found | {"mean": round(sum(found.values()) / len(found), 6)}
+
+
+def read(path: Path, seed: int) -> list[Row]:
+    """The trials of an earlier start, each value with the type that it has in its space."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [_typed(row) for row in csv.DictReader(file)]
+    if any(row["seed"] != seed for row in rows):
+        raise InputError(f"{path.name} was made with another seed than {seed}: give that, or another folder.")
+    return rows
+
+
+def _typed(row: dict[str, str]) -> Row:
+    typed: Row = {"contender": row["contender"], "trial": int(row["trial"]), "seed": int(row["seed"])}
+    for name, space in SPACES[row["contender"]].items():
+        if isinstance(space, CategoricalDistribution):
+            typed[name] = next(choice for choice in space.choices if str(choice) == row[name])
+        else:
+            typed[name] = (int if isinstance(space, IntDistribution) else float)(row[name])
+    return typed | {name: float(row[name]) for name in row if name.startswith("ndcg") or name == "mean"}
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    settings = dict.fromkeys(name for space in SPACES.values() for name in space)
+    scores = [name for name in rows[0] if name.startswith("ndcg")]
+    text = io.StringIO()
+    columns = ["contender", "trial", "seed", *settings, *scores, "mean"]
+    table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    table.writeheader()
+    order = list(SPACES)
+    table.writerows(sorted(rows, key=lambda row: (order.index(row["contender"]), row["trial"])))
+    with written_whole(path) as beside:
+        beside.write_text(text.getvalue(), encoding="utf-8")
+
+
+def tune(log: prepare.CleanLog, n_trials: int, seed: int, path: Path) -> list[Row]:
+    """All contenders take turns, so that their budgets are equal whenever the run is cut short."""
+    rows = read(path, seed)
+    folds = earlier_folds(log.events)
+    item_category = log.items.set_index("item_id")["category"]
+    for number in range(n_trials):
+        for contender in SPACES:
+            done = [row for row in rows if row["contender"] == contender]
+            if len(done) > number:
+                continue
+            settings = next_settings(contender, done, seed)
+            scores = scored(folds, lambda c=contender, s=settings: model(c, item_category, seed, **s))
+            rows.append({"contender": contender, "trial": number, "seed": seed} | settings | scores)
+            write(path, rows)
+            tried = ", ".join(f"{name} {value}" for name, value in settings.items())
+            print(f"{number + 1}/{n_trials} {contender}: {scores['mean']:.4f} with {tried}", flush=True)
+    return rows
+
+
+def summary(rows: list[Row]) -> None:
+    """The best of every contender beside its first trial."""
+    scores = [name for name in rows[0] if name.startswith("ndcg") or name == "mean"]
+    for contender, space in SPACES.items():
+        own = [row for row in rows if row["contender"] == contender]
+        best, first = max(own, key=lambda row: row["mean"]), own[0]
+        told = ", ".join(f"{name} {best[name]}" for name in space)
+        print(f"{contender}: trial {best['trial'] + 1} of {len(own)}, {told}")
+        for name in scores:
+            gain = best[name] / first[name] - 1
+            print(f"  {name} {best[name]:.4f}, untuned {first[name]:.4f}, gain {gain:+.2%}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--trials", type=int, default=8, help="of each contender, with earlier starts")
+    parser.add_argument("--seed", type=int, default=2017, help="of the search and of the networks")
+    parser.add_argument("--folder", type=Path, default=RESULTS, help="where tune_rates.csv is kept")
+    given = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        log = prepare.clean(datasets.load(engine.connect()))
+        summary(tune(log, given.trials, given.seed, given.folder / "tune_rates.csv"))
+    except InputError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
