@@ -156,6 +156,22 @@ def test_planted_half_lives_and_groups_are_found() -> None:
     assert value("mining.groups.marketplace") == 10
 
 
+def test_the_next_quarter_is_foretold_better_than_by_shrinkage_and_not_below_the_floor() -> None:
+    mixture, dirichlet = (value(f"migration.p2.sse1000.{name}") for name in ("mixture", "dirichlet"))
+    assert value("migration.p2.sse1000.floor") < mixture < 15.1 < dirichlet
+    assert value("migration.p2.perplexity.mixture") < 113
+    assert METRICS["migration.p2.error_saved.mixture_over_dirichlet"]["low"] > 0
+    assert METRICS["migration.monthly.sse1000_gain.boosting_over_dirichlet"]["low"] > 0
+
+
+def test_what_is_planted_moves_and_is_found() -> None:
+    assert value("migration.recovery.events") >= 1e6
+    assert value("migration.recovery.mae") <= 0.02 < value("migration.recovery.mae_rows_alike")
+    assert value("migration.recovery.changes.recall_7_days") > 0.8
+    for model in ("lstm", "mlp", "regimes", "matrix_alone"):
+        assert METRICS[f"migration.planted.sse1000_gain.{model}"]["low"] > 0, model
+
+
 def test_no_decay_is_found_where_time_was_shuffled() -> None:
     assert value("decay.shuffled.chosen_none") == 1
     log, shuffled = (METRICS[f"decay.returns.{of}.faded_share"] for of in ("the_log", "shuffled_in_time"))
