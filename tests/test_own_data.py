@@ -19,6 +19,8 @@ SMALL = [
     *("04.simulated_users=[40,80]", "04.n_epochs=1"),
 ]
 
+SIMULATED = ("migration.recovery.", "migration.planted.")  # of a simulated log, so there with any data
+
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "interest_lib", "run", *options]
@@ -113,5 +115,4 @@ def test_its_results_are_about_its_own_data(own_run: Path) -> None:
         max(keys).replace("personal", "recent_popularity")
     ]
     assert personal > 1.5 * popular["value"]
-    planted = ("migration.recovery.", "migration.planted.")  # of a simulated log, so there with any data
-    assert all(key.startswith(planted) for key in results["04_interest_migration"]["metrics"])
+    assert all(key.startswith(SIMULATED) for key in results["04_interest_migration"]["metrics"])
