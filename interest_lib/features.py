@@ -227,12 +227,24 @@ def _since_last(occasions: pd.DataFrame, index: pd.MultiIndex, now: pd.Timestamp
     return days.reindex(index.get_level_values(0)).to_numpy(np.float64)
 
 
+def price_level(events: pd.DataFrame) -> Floats:
+    """Unit value of each event over the median unit value of its item; missing where there is none.
+
+    Examples
+    --------
+    >>> events = pd.DataFrame({"item_id": 7, "value": [2.0, 4.0, 3.0], "quantity": [1.0, 2.0, 2.0]})
+    >>> price_level(events)
+    array([1.  , 1.  , 0.75])
+    """
+    quantity = events["quantity"].to_numpy(np.float64) if "quantity" in events else np.ones(len(events))
+    unit = _ratio(events["value"].to_numpy(np.float64), quantity)
+    usual = pd.Series(unit).groupby(events["item_id"].to_numpy()).transform("median").to_numpy(np.float64)
+    return _ratio(unit, usual)
+
+
 def _priced(goals: pd.DataFrame, row: Ints, n_rows: int) -> dict[str, Floats]:
     """Prices against the item's own, so that a dear item is no dear purchase."""
-    quantity = goals["quantity"].to_numpy(np.float64) if "quantity" in goals else np.ones(len(goals))
-    unit = _ratio(goals["value"].to_numpy(np.float64), quantity)
-    usual = pd.Series(unit).groupby(goals["item_id"].to_numpy()).transform("median").to_numpy(np.float64)
-    level = _ratio(unit, usual)
+    level = price_level(goals)
     told = np.isfinite(level)
     count = np.bincount(row[told], minlength=n_rows).astype(np.float64)
     cheap = (level[told] < DISCOUNT).astype(np.float64)

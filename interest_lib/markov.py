@@ -13,7 +13,7 @@ from scipy.stats import beta, norm
 
 from interest_lib.history import Floats, Ints
 from interest_lib.migration import shares
-from interest_lib.moves import Move
+from interest_lib.moves import Move, same_interests
 from interest_lib.schema import InputError
 
 ROLES: Final = ("sticky", "gateway", "passing through", "open")
@@ -276,19 +276,17 @@ class MarkovForecast:
     def fit(self, moves: Sequence[Move]) -> MarkovForecast:
         """Learn the chain from moves whose future is known."""
         self.interests_ = moves[0].interests
-        before = np.vstack([self.state(self._same(move)) for move in moves])
+        for move in moves:
+            same_interests(move, self.interests_)
+        before = np.vstack([self.state(move) for move in moves])
         after = np.vstack([move.next_shares if move.future is None else move.future for move in moves])
         self.chain_ = MarkovChain(self.strength, self.stay, self.strength).fit(before, after)
         return self
 
     def predict(self, move: Move) -> Floats:
         """Forecast shares, shape (n_users, n_interests)."""
-        return shares(self.state(self._same(move)) @ self.chain_.transition_)
-
-    def _same(self, move: Move) -> Move:
-        if move.interests.equals(self.interests_):
-            return move
-        raise InputError(f"The move at {move.label} has other interests: give the same for all moves.")
+        same_interests(move, self.interests_)
+        return shares(self.state(move) @ self.chain_.transition_)
 
 
 def _posterior(seen: Floats, expected: Floats, strength: float) -> tuple[Floats, float]:

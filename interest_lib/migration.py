@@ -1,4 +1,4 @@
-"""Where interest goes next: shares per period, a Markov chain, and the ladder of simple forecasts."""
+"""Where interest goes next: purchases and shares per period, and the errors of a forecast of shares."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def period_counts(
             "give a longer log, longer periods or a smaller minimum."
         )
     interests = pd.Index(np.sort(known[by].unique()), name=by)
-    return _cells(known.assign(weight=1.0), n_periods, user_ids, interests), user_ids, interests
+    known = known[known["user_id"].isin(user_ids)]
+    counts = np.zeros((n_periods, len(user_ids), len(interests)))
+    np.add.at(counts, (known["period"], codes(user_ids, known["user_id"]), codes(interests, known[by])), 1.0)
+    return counts, user_ids, interests
 
 
 def purchases(events: pd.DataFrame, period: Ints, by: str = "category") -> pd.DataFrame:
@@ -87,48 +90,6 @@ def active_users(known: pd.DataFrame, min_per_period: Sequence[int]) -> pd.Index
     return pd.Index(activity.index[(activity >= min_per_period).all(axis=1)], name="user_id")
 
 
-def period_evidence(events: pd.DataFrame, period: Ints, user_ids: pd.Index, interests: pd.Index) -> Floats:
-    """What is known of each interest, per period and user: `period_counts` with weighted events.
-
-    An interest counts once per period, user and basket, with the weight of its most telling event there.
-
-    Parameters
-    ----------
-    events : pandas.DataFrame
-        ``user_id``, ``basket_id``, ``weight`` (in purchases) and a column of the interests' name.
-    period : ndarray of int, shape (n_events,)
-        Period of each event, 0 is the first.
-    user_ids, interests : pandas.Index
-        From `period_counts`; other users and interests are left out.
-
-    Returns
-    -------
-    ndarray of float, shape (n_periods, n_users, n_interests)
-
-    Examples
-    --------
-    >>> log = pd.DataFrame({"user_id": [1, 1], "basket_id": [1, 1], "category": ["tea", "tea"],
-    ...                     "weight": [0.1, 1.0]})
-    >>> period_evidence(log, np.array([0, 0]), pd.Index([1]), pd.Index(["tea"], name="category")).tolist()
-    [[[1.0]]]
-    """
-    by = str(interests.name)
-    known = events[["user_id", "basket_id", by, "weight"]].assign(period=period)
-    known = known[known["user_id"].isin(user_ids) & known[by].isin(interests) & (known["weight"] > 0)]
-    strongest = known.groupby(["period", "user_id", "basket_id", by], sort=True)["weight"].max()
-    return _cells(strongest.reset_index(), int(period.max()) + 1, user_ids, interests)
-
-
-def _cells(known: pd.DataFrame, n_periods: int, user_ids: pd.Index, interests: pd.Index) -> Floats:
-    """Sums of weights by period, user and interest."""
-    by = interests.name
-    known = known[known["user_id"].isin(user_ids)]
-    sums = np.zeros((n_periods, len(user_ids), len(interests)))
-    cell = (known["period"], codes(user_ids, known["user_id"]), codes(interests, known[by]))
-    np.add.at(sums, cell, known["weight"].to_numpy(np.float64))
-    return sums
-
-
 def shares(weights: Floats) -> Floats:
     """Rows scaled to add up to one over the last axis; an empty row stays empty.
 
@@ -140,57 +101,6 @@ def shares(weights: Floats) -> Floats:
     """
     total = weights.sum(axis=-1, keepdims=True)
     return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-
-
-def decayed_periods(counts: Floats, decay_per_period: float) -> Floats:
-    """Past periods summed, each older one multiplied by `decay_per_period` once more.
-
-    0 keeps the last period alone (persistence), 1 sums all periods equally (pooled).
-
-    Parameters
-    ----------
-    counts : ndarray of float, shape (n_periods, n_users, n_interests)
-    decay_per_period : float in [0, 1]
-
-    Returns
-    -------
-    ndarray of float, shape (n_users, n_interests)
-
-    Examples
-    --------
-    >>> decayed_periods(np.array([[[4.0]], [[2.0]], [[1.0]]]), decay_per_period=0.5)
-    array([[3.]])
-    """
-    weights = np.power(float(decay_per_period), np.arange(len(counts))[::-1])
-    return np.asarray(np.tensordot(weights, counts, axes=1))
-
-
-def shrunk_shares(counts: Floats, decay_per_period: float, strength: float) -> Floats:
-    """Decayed shares pulled towards the population by a Dirichlet prior.
-
-    The posterior mean of a user's shares when the prior is Dirichlet with `strength` pseudo-purchases
-    spread like the decayed purchases of all users.
-
-    Parameters
-    ----------
-    counts : ndarray of float, shape (n_periods, n_users, n_interests)
-    decay_per_period : float in [0, 1]
-    strength : float
-        Pseudo-purchases of the prior; 0 gives plain decayed shares.
-
-    Returns
-    -------
-    ndarray of float, shape (n_users, n_interests), rows adding up to one
-
-    Examples
-    --------
-    >>> shrunk_shares(np.array([[[3.0, 1.0], [0.0, 4.0]]]), decay_per_period=1.0, strength=4.0)
-    array([[0.5625, 0.4375],
-           [0.1875, 0.8125]])
-    """
-    weights = decayed_periods(counts, decay_per_period)
-    population = shares(weights.sum(axis=0))
-    return shares(weights + strength * population)
 
 
 def forecast_errors(predicted: Floats, future_counts: Floats) -> pd.DataFrame:
@@ -234,34 +144,3 @@ def perplexity(errors: pd.DataFrame) -> float:
     2.0
     """
     return float(np.exp(errors["log_loss"].sum() / errors["purchases"].sum()))
-
-
-def transition_matrix(before: Ints, after: Ints, n_states: int, strength: float = 0.0) -> Floats:
-    """Markov chain over leading interests, maximum a posteriori.
-
-    Every row has a Dirichlet prior of `strength` pseudo-moves spread like the overall destinations.
-
-    Parameters
-    ----------
-    before, after : ndarray of int, shape (n_moves,)
-        State of a user in one period and in the next.
-    n_states : int
-        Number of states.
-    strength : float
-        Pseudo-moves added to each row; 0 is maximum likelihood, and then a row never left is zero.
-
-    Returns
-    -------
-    ndarray of float, shape (n_states, n_states)
-        Row = from, column = to.
-
-    Examples
-    --------
-    >>> transition_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), n_states=2)
-    array([[0.5, 0.5],
-           [0. , 1. ]])
-    """
-    moves = np.zeros((n_states, n_states))
-    np.add.at(moves, (before, after), 1.0)
-    destinations = shares(moves.sum(axis=0))
-    return shares(moves + strength * destinations)

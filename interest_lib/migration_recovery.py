@@ -18,8 +18,9 @@ from interest_lib.marketplace import Marketplace, Truth, generate
 from interest_lib.metrics import Interval, bootstrap_mean
 from interest_lib.migration import forecast_errors, perplexity, shares
 from interest_lib.moves import Move, move_at
+from interest_lib.recovery import views_of
 from interest_lib.regimes import RegimeModel, visits_to_interests
-from interest_lib.schema import InputError
+from interest_lib.schema import EVENT_WEIGHTS, InputError
 
 SHORT_PERIOD_DAYS: Final = 14
 """Period of the simple estimate by leading interests, shorter than a regime."""
@@ -29,18 +30,8 @@ SURE: Final = 3.0
 """Log Bayes factor from which a row has changed, 20 to 1: strong evidence for Kass and Raftery (1995)."""
 
 
-EVENT_WEIGHTS: Final = {"view": 0.1, "cart": 0.3, "purchase": 1.0, "review": 1.0}
-"""What events of a marketplace tell, in purchases; set by hand, in the order of the funnel."""
-
-
-def views_of(truth: Truth) -> pd.DataFrame:
-    """Views of a marketplace with their category: ``user_id``, ``timestamp``, ``category``.
-
-    Every visit has a view, while carts and purchases leave most visits out.
-    """
-    events = pd.read_parquet(truth.folder / "events", filters=[("event", "==", "view")])
-    category = pd.read_parquet(truth.folder / "items.parquet").set_index("item_id")["category"]
-    return events[["user_id", "timestamp"]].assign(category=category.reindex(events["item_id"]).to_numpy())
+SIGNS: Final = ("view", "cart", "purchase", "review")
+"""Kinds of events that a shop reads interest from here, with the weights of the schema."""
 
 
 def matrix_recovery(settings: Iterable[Marketplace], n_groups: int = 10) -> pd.DataFrame:
@@ -286,7 +277,7 @@ def marketplace_moves(truth: Truth, n_moves: int, period_days: int = 28) -> list
     Parameters
     ----------
     truth : Truth
-        Its log: views, carts, purchases and reviews count, weighted by `EVENT_WEIGHTS`; a day is a basket.
+        Its log: views, carts, purchases and reviews count, weighted by the schema; a day is a basket.
     n_moves : int
         How many; the period after the last one ends with the log.
     period_days : int
@@ -298,7 +289,7 @@ def marketplace_moves(truth: Truth, n_moves: int, period_days: int = 28) -> list
     """
     category = pd.read_parquet(truth.folder / "items.parquet").set_index("item_id")["category"].astype(str)
     events = pd.read_parquet(truth.folder / "events")
-    events = events[events["event"].isin(EVENT_WEIGHTS)]
+    events = events[events["event"].isin(SIGNS)]
     events = events.assign(
         category=category.reindex(events["item_id"]).to_numpy(),
         weight=events["event"].map(EVENT_WEIGHTS),

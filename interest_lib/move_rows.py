@@ -13,7 +13,7 @@ from torch import Tensor
 
 from interest_lib.history import Floats, Ints
 from interest_lib.migration import shares
-from interest_lib.moves import Move
+from interest_lib.moves import Move, same_interests
 from interest_lib.schema import InputError
 
 OWN_HALF_LIVES_DAYS: Final = (7.0, 30.0, 90.0, None)
@@ -163,11 +163,6 @@ def users_of(moves: Sequence[Move]) -> Ints:
     return np.asarray(ids.factorize(sort=True)[0], dtype=np.int64)
 
 
-def without_future(move: Move) -> Move:
-    """The same with nothing known of what came."""
-    return Move(move.label, move.user_ids, move.interests, move.events, move.signs, None)
-
-
 def common_interests(moves: Sequence[Move]) -> pd.Index:
     """The interests of moves to learn from; raises InputError where they differ or something is missing."""
     if not moves:
@@ -176,12 +171,3 @@ def common_interests(moves: Sequence[Move]) -> pd.Index:
         same_interests(move, moves[0].interests)
         _ = move.next_shares  # says so where the future is not known
     return moves[0].interests
-
-
-def same_interests(move: Move, interests: pd.Index) -> None:
-    """Raises InputError where a move has other interests."""
-    if not move.interests.equals(interests):
-        raise InputError(
-            f"The move at {move.label} has other interests than those that were learned from: "
-            "give move_at the same interests."
-        )

@@ -168,12 +168,25 @@ def move_at(
         coded = _coded(bought, user_ids, interests, by)
         future = np.zeros((len(user_ids), len(interests)))
         np.add.at(future, (coded["user"], coded["interest"]), 1.0)
-    keys = ["user", "interest", "basket_id"]
-    signs = known[known["weight"] > 0].groupby(keys, sort=True).agg({"age_days": "min", "weight": "max"})
-    signs = signs.reset_index()[["user", "interest", "age_days", "weight"]]
-    return Move(f"{at:%Y-%m-%d}", user_ids, interests, known.reset_index(drop=True), signs, future)
+    return Move(f"{at:%Y-%m-%d}", user_ids, interests, known.reset_index(drop=True), signs_of(known), future)
+
+
+def signs_of(events: pd.DataFrame) -> pd.DataFrame:
+    """The table `Move.signs` of a move with these `Move.events`."""
+    baskets = events[events["weight"] > 0].groupby(["user", "interest", "basket_id"], sort=True)
+    signs = baskets.agg({"age_days": "min", "weight": "max"}).reset_index()
+    return signs[["user", "interest", "age_days", "weight"]]
 
 
 def _coded(events: pd.DataFrame, user_ids: pd.Index, interests: pd.Index, by: str) -> pd.DataFrame:
     kept = events[events["user_id"].isin(user_ids) & events[by].isin(interests)]
     return kept.assign(user=codes(user_ids, kept["user_id"]), interest=codes(interests, kept[by]))
+
+
+def same_interests(move: Move, interests: pd.Index) -> None:
+    """Raises InputError where a move has other interests."""
+    if not move.interests.equals(interests):
+        raise InputError(
+            f"The move at {move.label} has other interests than those that were learned from: "
+            "give move_at the same interests."
+        )

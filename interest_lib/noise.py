@@ -12,7 +12,7 @@ from scipy.special import digamma, gammaln
 from interest_lib.decay import shuffled_in_time
 from interest_lib.history import SECONDS_PER_DAY, Floats
 from interest_lib.migration import purchases, shares
-from interest_lib.moves import Move
+from interest_lib.moves import Move, signs_of
 
 
 def sampling_noise(baskets: pd.DataFrame, by: str = "category") -> pd.Series:
@@ -156,6 +156,4 @@ def shuffled_order(move: Move, seed: int) -> Move:
     events = shuffled_in_time(move.events.drop(columns="age_days"), seed)
     later = (events["timestamp"] - first["timestamp"]).dt.total_seconds() / SECONDS_PER_DAY
     events["age_days"] = first["age_days"] - later
-    telling = events[events["weight"] > 0].groupby(["user", "interest", "basket_id"], sort=True)
-    signs = telling.agg({"age_days": "min", "weight": "max"}).reset_index()
-    return replace(move, events=events, signs=signs[["user", "interest", "age_days", "weight"]])
+    return replace(move, events=events, signs=signs_of(events))

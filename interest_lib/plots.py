@@ -63,31 +63,6 @@ def curves(ax: Axes, table: pd.DataFrame, *, mark_x: float | None = None) -> Axe
     return ax
 
 
-def heatmap(
-    ax: Axes, matrix: Floats, rows: Sequence[str], columns: Sequence[str], *, digits: int = 2
-) -> Axes:
-    """A matrix with its numbers written in, dark text on light cells and light text on dark ones.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-    matrix : ndarray of float, shape (n_rows, n_columns)
-    rows, columns : sequence of str
-        Names along the axes.
-    digits : int
-        Digits after the point of the written numbers.
-    """
-    ax.imshow(matrix, aspect="auto", vmin=0.0)
-    middle = float(matrix.max()) / 2
-    for (row, column), value in np.ndenumerate(matrix):
-        colour = "black" if value > middle else "white"
-        ax.text(column, row, f"{value:.{digits}f}", ha="center", va="center", color=colour, fontsize=8)
-    ax.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(rows)), rows)
-    ax.grid(visible=False)
-    return ax
-
-
 def group_map(ax: Axes, points: Floats, labels: Ints, names: Sequence[str]) -> Axes:
     """Users as points on their first two axes, coloured by group and named in a legend below.
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from joblib import Parallel, delayed
 
-from interest_lib.marketplace import Marketplace, generate
+from interest_lib.marketplace import Marketplace, Truth, generate
 from interest_lib.return_checks import misfit
 from interest_lib.return_counts import return_statistics
 from interest_lib.return_rates import fit_half_lives
@@ -75,14 +75,22 @@ def marketplace_misfit(settings: Marketplace) -> pd.DataFrame:
     return misfit(statistics, curve, fitted.attrs["follow_ups"])
 
 
+def views_of(truth: Truth) -> pd.DataFrame:
+    """Views of a marketplace with their category: ``user_id``, ``timestamp``, ``category``.
+
+    Every visit has a view, while carts and purchases leave most visits out.
+    """
+    events = pd.read_parquet(truth.folder / "events", filters=[("event", "==", "view")])
+    category = pd.read_parquet(truth.folder / "items.parquet").set_index("item_id")["category"]
+    return events[["user_id", "timestamp"]].assign(category=category.reindex(events["item_id"]).to_numpy())
+
+
 def _views(given: Marketplace) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Views of a simulated log with their category, and the planted curve and half-life of each category."""
     with TemporaryDirectory() as folder:
         truth = generate(given, Path(folder) / "shop", n_jobs=1)
-        events = pd.read_parquet(truth.folder / "events", filters=[("event", "==", "view")])
-        category = pd.read_parquet(truth.folder / "items.parquet").set_index("item_id")["category"]
+        log = views_of(truth)
         planted = truth.table("categories").set_index("category")[["curve", "half_life_days"]]
-    log = events[["user_id", "timestamp"]].assign(category=category.reindex(events["item_id"]).to_numpy())
     return log, planted
 
 

@@ -9,9 +9,8 @@ import pandas as pd
 
 from interest_lib.history import Floats
 from interest_lib.migration import shares
-from interest_lib.moves import Move
-from interest_lib.regimes import VISIT_GAP_MINUTES, RegimeModel, Visits
-from interest_lib.schema import InputError
+from interest_lib.moves import Move, same_interests
+from interest_lib.regimes import RegimeModel, Visits, begins_visit
 
 
 class RegimeForecast:
@@ -78,8 +77,7 @@ class RegimeForecast:
 
     def _visited(self, move: Move) -> Floats:
         """Expected shares of the interests in the visits of the coming period."""
-        if not move.interests.equals(self.interests_):
-            raise InputError(f"The move at {move.label} has other interests: give the same for all moves.")
+        same_interests(move, self.interests_)
         visits = visits_before(move)
         after_days = -visits.day[np.append(visits.first[1:], len(visits.day)) - 1]
         known = self.model_.adapted(visits).expected_shares(visits, after_days, self.period_days)
@@ -107,8 +105,7 @@ def visits_before(move: Move) -> Visits:
     )
     user, interest = events["user"].to_numpy(), events["interest"].to_numpy()
     day = -events["age_days"].to_numpy()
-    new = (np.diff(user) > 0) | (np.diff(interest) != 0) | (np.diff(day) > VISIT_GAP_MINUTES / 1440)
-    kept = np.append(True, new)
+    kept = begins_visit(user, interest, day)
     there, place = np.unique(user[kept], return_inverse=True)
     start = pd.Timestamp(move.label)
     return Visits(pd.Index(there), move.interests, place.astype(np.int64), interest[kept], day[kept], start)

@@ -43,6 +43,13 @@ class Visits:
     start: pd.Timestamp
 
     @property
+    def counts(self) -> Floats:
+        """Number of visits, shape (n_users, n_interests)."""
+        counts = np.zeros((len(self.user_ids), len(self.interests)))
+        np.add.at(counts, (self.user, self.interest), 1.0)
+        return counts
+
+    @property
     def first(self) -> Ints:
         """Place of the first visit of each user."""
         return np.flatnonzero(np.append(True, np.diff(self.user) > 0))
@@ -89,9 +96,21 @@ def visits_to_interests(
     user, interest = codes(user_ids, named["user_id"]), codes(interests, named[by])
     start = named["timestamp"].min()
     day = ((named["timestamp"] - start).dt.total_seconds() / SECONDS_PER_DAY).to_numpy()
-    new = (np.diff(user) > 0) | (np.diff(interest) != 0) | (np.diff(day) > VISIT_GAP_MINUTES / 1440)
-    kept = np.append(True, new)
+    kept = begins_visit(user, interest, day)
     return Visits(user_ids, interests, user[kept], interest[kept], day[kept], start)
+
+
+def begins_visit(user: Ints, interest: Ints, day: Floats) -> npt.NDArray[np.bool_]:
+    """Whether each event, by user and time, begins a visit.
+
+    Examples
+    --------
+    >>> user, interest = np.array([0, 0, 0, 1]), np.array([5, 5, 6, 6])
+    >>> begins_visit(user, interest, day=np.array([0.0, 0.01, 0.01, 0.01])).tolist()
+    [True, False, True, True]
+    """
+    new = (np.diff(user) > 0) | (np.diff(interest) != 0) | (np.diff(day) > VISIT_GAP_MINUTES / 1440)
+    return np.append(True, new)
 
 
 class RegimeModel:
@@ -185,9 +204,8 @@ class RegimeModel:
         )
 
     def _start(self, visits: Visits) -> None:
-        n_users, width = len(visits.user_ids), len(visits.interests)
-        counts = np.zeros((n_users, width))
-        np.add.at(counts, (visits.user, visits.interest), 1.0)
+        counts = visits.counts
+        n_users, width = counts.shape
         means = KMeans(min(self.n_groups, n_users), n_init=4, random_state=self.random_state)
         self.groups_ = means.fit(np.sqrt(shares(counts)))
         self.group_ = means.labels_.astype(np.int64)
@@ -201,8 +219,7 @@ class RegimeModel:
     def adapted(self, visits: Visits, n_iterations: int = 3) -> RegimeModel:
         """The same model for other visits of any users, such as later ones: only tastes are learned."""
         model = copy(self)
-        counts = np.zeros((len(visits.user_ids), len(visits.interests)))
-        np.add.at(counts, (visits.user, visits.interest), 1.0)
+        counts = visits.counts
         model.group_ = self.groups_.predict(np.sqrt(shares(counts))).astype(np.int64)
         model._own_tastes(counts)
         for _ in range(n_iterations):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from interest_lib.history import Bools, Floats, Ints
@@ -93,6 +94,11 @@ class Fitting:
     penalty: float
     own_penalty: float
     random_state: int
+
+    @classmethod
+    def of(cls, model: BaseEstimator) -> Fitting:
+        """As the parameters of these names say."""
+        return cls(**{field.name: getattr(model, field.name) for field in fields(cls)})
 
 
 def fit_networks(

@@ -141,13 +141,15 @@ def share_rows(move: Move, base: Floats) -> ShareRows:
     """
     late = move.events[move.events["age_days"] <= HISTORY_DAYS]
     recent = replace(move, events=late, signs=move.signs[move.signs["age_days"] <= HISTORY_DAYS])
-    columns = dict(_shares(move, base))
+    own = move.decayed(BASE_DAYS)
+    columns: dict[str, Floats] = {}
     for part in (
-        _near(move, recent, base),
+        _shares(move, base, own),
+        _near(recent, base, own),
         _met(recent),
         _amounts(recent),
         _baskets(recent),
-        _user(move, base),
+        _user(move, base, own),
     ):
         columns |= dict(part)
     inputs = np.empty((base.size, len(SHARE_FEATURES)), dtype=np.float32)
@@ -165,8 +167,7 @@ def _floor(base: Floats) -> Floats:
     return np.maximum(base, SMALLEST)
 
 
-def _shares(move: Move, base: Floats) -> _Columns:
-    own = move.decayed(BASE_DAYS)
+def _shares(move: Move, base: Floats, own: Floats) -> _Columns:
     population = shares(own.sum(axis=0) + 0.01)
     yield "base", base
     yield "lift", base / np.maximum(population, SMALLEST)
@@ -188,8 +189,7 @@ def _department(move: Move, own: Floats, population: Floats) -> Floats:
     return (shares(own @ member + 60 * usual) / usual)[:, of_interest]
 
 
-def _near(move: Move, recent: Move, base: Floats) -> _Columns:
-    own = move.decayed(BASE_DAYS)
+def _near(recent: Move, base: Floats, own: Floats) -> _Columns:
     yield "near_users", neighbour_shares(own, N_NEIGHBOURS) / _floor(base)
     smooth = shares(own + 60 * shares(own.sum(axis=0) + 0.01))
     yield "near_items", mean_of_nearest(_item_profiles(recent), smooth, N_NEIGHBOURS) / _floor(base)
@@ -259,8 +259,8 @@ def _baskets(recent: Move) -> _Columns:
     yield "user_largest_basket", largest
 
 
-def _user(move: Move, base: Floats) -> _Columns:
-    total = move.decayed(BASE_DAYS).sum(axis=1)
+def _user(move: Move, base: Floats, own: Floats) -> _Columns:
+    total = own.sum(axis=1)
     yield "user_purchases", total
     yield "user_recent", move.decayed(14).sum(axis=1) / np.maximum(total, 1)
     yield "user_concentration", (base**2).sum(axis=1)

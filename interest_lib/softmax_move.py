@@ -19,11 +19,10 @@ from interest_lib.move_rows import (
     Rows,
     common_interests,
     rows_of,
-    same_interests,
     user_state,
     users_of,
 )
-from interest_lib.moves import Move
+from interest_lib.moves import Move, same_interests
 from interest_lib.rate_network import one_thread
 from interest_lib.share_network import Fitting, ShareHead, fit_networks, mean_forecast
 
@@ -114,23 +113,13 @@ class SoftmaxMove(BaseEstimator):
         self.spread_ = rows.spread
         state = torch.cat([user_state(move, self.half_lives_days) for move in moves])
         users, n_interests = users_of(moves), len(self.interests_)
-        how = Fitting(
-            n_networks=self.n_networks,
-            n_epochs=self.n_epochs,
-            patience=self.patience,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            penalty=self.penalty,
-            own_penalty=self.own_penalty,
-            random_state=self.random_state,
-        )
 
         def make() -> nn.Module:
             return _SoftmaxNetwork(ShareHead(state.shape[1], n_interests, self.rank, self.own, self.gate))
 
         with one_thread():
             scaled, alike = rows.scaled(self.spread_), np.zeros(len(users), dtype=np.int64)
-            self.networks_ = fit_networks(make, scaled, state, users, alike, how)
+            self.networks_ = fit_networks(make, scaled, state, users, alike, Fitting.of(self))
         return self
 
     def predict(self, move: Move) -> Floats:

@@ -13,8 +13,8 @@ from torch import nn
 
 from interest_lib.forecasts import Forecaster
 from interest_lib.history import Floats
-from interest_lib.move_rows import Rows, common_interests, rows_of, same_interests, users_of
-from interest_lib.moves import Move
+from interest_lib.move_rows import Rows, common_interests, rows_of, users_of
+from interest_lib.moves import Move, same_interests
 from interest_lib.rate_network import one_thread
 from interest_lib.share_network import Fitting, fit_networks, mean_forecast
 from interest_lib.visit_network import VisitData, VisitNetwork
@@ -122,7 +122,7 @@ class VisitForecast(BaseEstimator):
 
         with one_thread():
             scaled, users = rows.scaled(self.spread_), users_of(moves)
-            self.networks_ = fit_networks(make, scaled, visits, users, visits.length, self._fitting())
+            self.networks_ = fit_networks(make, scaled, visits, users, visits.length, Fitting.of(self))
         return self
 
     def predict(self, move: Move) -> Floats:
@@ -135,15 +135,3 @@ class VisitForecast(BaseEstimator):
 
     def _rows(self, moves: Sequence[Move]) -> Rows:
         return rows_of(moves, [self.base_.predict(move) for move in moves])
-
-    def _fitting(self) -> Fitting:
-        return Fitting(
-            n_networks=self.n_networks,
-            n_epochs=self.n_epochs,
-            patience=self.patience,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            penalty=self.penalty,
-            own_penalty=self.own_penalty,
-            random_state=self.random_state,
-        )

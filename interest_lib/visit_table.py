@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from interest_lib.features import DISCOUNT, price_level
 from interest_lib.history import Floats, Ints
 from interest_lib.moves import Move
 
 VISIT_GAP_DAYS: Final = 1 / 24  # a pause of more than an hour ends a visit
-DISCOUNT: Final = 0.95
 
 VISIT_FEATURES: Final[dict[str, str]] = {
     "gap": "log of one plus the days since the beginning of the visit before; 0 for the first",
@@ -136,11 +136,7 @@ def _in_visits(events: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
 def _cheap(events: pd.DataFrame) -> Floats:
     if not {"value", "quantity", "item_id"} <= set(events.columns):
         return np.zeros(len(events))
-    quantity = events["quantity"].to_numpy(np.float64)
-    value = events["value"].to_numpy(np.float64)
-    unit = np.divide(value, quantity, out=np.full(len(events), np.nan), where=quantity > 0)
-    usual = pd.Series(unit).groupby(events["item_id"].to_numpy()).transform("median").to_numpy(np.float64)
-    return (unit < DISCOUNT * usual).astype(np.float64)
+    return (price_level(events) < DISCOUNT).astype(np.float64)
 
 
 def _last_visits(table: pd.DataFrame, n_last: int) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from reference_forecasts import shrunk_shares
 from sklearn.base import clone
 from sklearn.preprocessing import normalize
 
@@ -67,7 +68,7 @@ def test_decay_in_steps_is_the_shrinkage_of_periods(log: pd.DataFrame) -> None:
     at = log["timestamp"].min() + pd.Timedelta(days=112)
     move = move_at(log, at, 28, users, interests)
     for decay, strength in ((0.0, 0.0), (0.7, 80.0), (1.0, 5.0)):
-        expected = migration.shrunk_shares(counts[:4], decay, strength)
+        expected = shrunk_shares(counts[:4], decay, strength)
         model = ShrunkShares(decay_per_period=decay, period_days=28, strength=strength)
         np.testing.assert_allclose(model.predict(move), expected, rtol=1e-12)
 

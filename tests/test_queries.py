@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from reference_forecasts import transition_matrix
 
 from interest_lib import migration, quality, queries, ranking, split
 from interest_lib.schema import EVENT_WEIGHTS, InputError
@@ -367,7 +368,7 @@ def test_splits_popularity_and_transitions_are_those_of_the_study(kept) -> None:
     counts, regulars, interests = migration.period_counts(known, month, min_per_period=1)
     common_first = np.argsort(-counts.sum(axis=(0, 1)), kind="stable")
     leading = counts[:, :, common_first].argmax(axis=2)
-    expected = migration.transition_matrix(leading[:-1].ravel(), leading[1:].ravel(), len(interests))
+    expected = transition_matrix(leading[:-1].ravel(), leading[1:].ravel(), len(interests))
     always = ibis.memtable(known[known["user_id"].isin(regulars)])
     found = queries.transitions(always, "category", START).to_pandas()
     names = interests[common_first]
