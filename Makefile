@@ -49,8 +49,9 @@ notebooks: $(OK) ## execute the stored notebooks in place, with the values writt
 bench: $(OK) ## ratios to a bare query and to pandas, up to 100 million events: some 10 minutes and 6 GB of disk
 	status=0; for part in prepare online scale; do .venv/bin/python benchmarks/$$part.py || status=1; done; exit $$status
 
-tune: $(OK) ## settings of the models of rates, the same number of trials each; goes on from its log
+tune: $(OK) ## settings of the models of 03 and 04, the same number of trials each; goes on from its logs
 	.venv/bin/python benchmarks/tune_rates.py
+	.venv/bin/python benchmarks/tune_moves.py
 
 lock: $(OK) ## make requirements.lock anew from environment.yml
 	.venv/bin/python .ci/lock.py > requirements.lock.new

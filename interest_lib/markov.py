@@ -13,11 +13,9 @@ from scipy.stats import beta, norm
 
 from interest_lib.history import Floats, Ints
 from interest_lib.migration import shares
-from interest_lib.moves import Move, same_interests
 from interest_lib.schema import InputError
 
-ROLES: Final = ("sticky", "gateway", "passing through", "open")
-"""What the chain may say of an interest, see `MarkovChain.roles`."""
+ROLES: Final = ("sticky", "gateway", "passing through", "open")  # see `MarkovChain.roles`
 
 _TINY: Final = 1e-12
 _STRENGTHS: Final = (1e-2, 1e7)  # the last is as good as infinite, and logarithms of gamma keep their digits
@@ -53,10 +51,6 @@ class MarkovChain:
         Where moves lead overall, with one move spread evenly so that nothing is impossible.
     strength_, stay_, stay_strength_ : float
         As given or learned.
-    stationary_ : ndarray of float, shape (n_interests,)
-        Shares that the chain leads to in the long run.
-    sojourn_periods_ : ndarray of float, shape (n_interests,)
-        Expected number of periods until an interest is left.
 
     Notes
     -----
@@ -158,7 +152,7 @@ class MarkovChain:
 
     @property
     def stationary_(self) -> Floats:
-        """Shares that the chain leads to in the long run."""
+        """Shares that the chain leads to in the long run, shape (n_interests,)."""
         width = len(self.transition_)
         balance = np.vstack([self.transition_.T - np.eye(width), np.ones(width)])
         found = np.linalg.lstsq(balance, np.append(np.zeros(width), 1.0), rcond=None)[0]
@@ -166,7 +160,7 @@ class MarkovChain:
 
     @property
     def sojourn_periods_(self) -> Floats:
-        """Expected number of periods until an interest is left."""
+        """Expected number of periods until each interest is left, shape (n_interests,)."""
         return np.asarray(1 / np.maximum(1 - self.transition_.diagonal(), _TINY))
 
     def roles(self, names: Sequence[str], level: float = 0.95) -> pd.DataFrame:
@@ -210,7 +204,6 @@ class MarkovChain:
         onward_by_chance, _ = _entropy(like_all)
         typical = self.stay_ + (1 - self.stay_) * self.destinations_
         wide = onward + norm.ppf((1 - level) / 2) * error > onward_by_chance
-        role = np.select([low > typical, wide, high < typical], ROLES[:3], ROLES[3])
         return pd.DataFrame(
             {
                 "moves": self.moves_.sum(axis=1),
@@ -224,69 +217,10 @@ class MarkovChain:
                 "long_run": self.stationary_,
                 "onward": np.exp(onward),
                 "onward_by_chance": np.exp(onward_by_chance),
-                "role": role,
+                "role": np.select([low > typical, wide, high < typical], ROLES[:3], ROLES[3]),
             },
             index=pd.Index(names, name="interest"),
         )
-
-
-class MarkovForecast:
-    """Next shares by a chain over soft states: what is left of a user's past, pulled to everyone, moved on.
-
-    Parameters
-    ----------
-    half_life_days : float or None
-        Of the purchases in the state; None: nothing fades.
-    shrinkage : float
-        Purchases of the average user added to the state; 0 gives raw shares.
-    strength : float or None
-        Of the prior of each row, in purchases, see `MarkovChain`; None learns it.
-    stay : float or None
-        Share of the prior that stays; near one, the forecast is the state itself until moves say otherwise.
-
-    Attributes
-    ----------
-    chain_ : MarkovChain
-
-    Notes
-    -----
-    The likelihood of the next purchases given the shares before them; each purchase comes from one of the
-    interests that a user had, and which one is summed over.
-    """
-
-    def __init__(
-        self,
-        half_life_days: float | None = 120.0,
-        shrinkage: float = 40.0,
-        strength: float | None = 10_000.0,
-        stay: float | None = 0.9,
-    ) -> None:
-        self.half_life_days = half_life_days
-        self.shrinkage = shrinkage
-        self.strength = strength
-        self.stay = stay
-
-    def state(self, move: Move) -> Floats:
-        """State at the moment, shape (n_users, n_interests), rows adding up to one."""
-        weights = move.decayed(self.half_life_days)
-        population = shares(weights.sum(axis=0) + 1.0 / weights.shape[1])
-        empty = weights.sum(axis=1, keepdims=True) == 0
-        return shares(weights + np.maximum(self.shrinkage, empty) * population)
-
-    def fit(self, moves: Sequence[Move]) -> MarkovForecast:
-        """Learn the chain from moves whose future is known."""
-        self.interests_ = moves[0].interests
-        for move in moves:
-            same_interests(move, self.interests_)
-        before = np.vstack([self.state(move) for move in moves])
-        after = np.vstack([move.next_shares if move.future is None else move.future for move in moves])
-        self.chain_ = MarkovChain(self.strength, self.stay, self.strength).fit(before, after)
-        return self
-
-    def predict(self, move: Move) -> Floats:
-        """Forecast shares, shape (n_users, n_interests)."""
-        same_interests(move, self.interests_)
-        return shares(self.state(move) @ self.chain_.transition_)
 
 
 def _posterior(seen: Floats, expected: Floats, strength: float) -> tuple[Floats, float]:

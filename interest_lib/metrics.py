@@ -162,6 +162,21 @@ def bootstrap_mean(
     return Interval(float(sample.mean()), float(low), float(high), int(sample.size))
 
 
+def mean_intervals(table: pd.DataFrame, seed: int, n_resamples: int = 1000) -> pd.DataFrame:
+    """`bootstrap_mean` of every column: a row each, with ``value``, ``low``, ``high`` and ``n``.
+
+    Columns are resampled alike. A missing value is a user that the column is silent about.
+
+    Examples
+    --------
+    >>> mean_intervals(pd.DataFrame({"gain": [0.0, 1.0] * 50}), seed=1)
+          value  low  high      n
+    gain    0.5  0.4   0.6  100.0
+    """
+    found = {name: bootstrap_mean(column.dropna(), seed, n_resamples) for name, column in table.items()}
+    return pd.DataFrame({name: vars(interval) for name, interval in found.items()}, dtype=float).T
+
+
 def relative_gain(
     new: pd.Series | Floats,
     base: pd.Series | Floats,

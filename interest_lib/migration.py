@@ -116,23 +116,38 @@ def forecast_errors(predicted: Floats, future_counts: Floats) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame, one row per user
-        ``top1`` (1 when the leading interest is right; ties go to the first), ``squared_error``
-        (summed over interests), ``log_loss`` (nats, summed over purchases) and ``purchases``.
+        ``top1`` (1 when the leading interest is right; ties go to the first), ``ndcg10`` (of the ten
+        interests foretold first, next shares being the gains), ``squared_error`` (summed over interests),
+        ``log_loss`` (nats, summed over purchases) and ``purchases``.
+
+    Notes
+    -----
+    The squared error is the Brier score of a purchase up to a number that is the same for every forecast.
 
     Examples
     --------
     >>> forecast_errors(np.array([[0.5, 0.5]]), np.array([[3.0, 1.0]])).round(3).iloc[0].tolist()
-    [1.0, 0.125, 2.773, 4.0]
+    [1.0, 1.0, 0.125, 2.773, 4.0]
     """
     actual = shares(future_counts)
     return pd.DataFrame(
         {
             "top1": (predicted.argmax(axis=1) == actual.argmax(axis=1)).astype(float),
+            "ndcg10": _ndcg(predicted, actual),
             "squared_error": ((predicted - actual) ** 2).sum(axis=1),
             "log_loss": -(future_counts * np.log(np.maximum(predicted, MIN_PROBABILITY))).sum(axis=1),
             "purchases": future_counts.sum(axis=1),
         }
     )
+
+
+def _ndcg(predicted: Floats, actual: Floats, k: int = 10) -> Floats:
+    """Ties go to the first interest; zero for a user without purchases."""
+    first = np.argsort(-predicted, axis=1, kind="stable")[:, :k]
+    discount = 1 / np.log2(np.arange(first.shape[1]) + 2)
+    found = np.take_along_axis(actual, first, axis=1) @ discount
+    ideal = -np.sort(-actual, axis=1)[:, :k] @ discount
+    return np.divide(found, ideal, out=np.zeros_like(found), where=ideal > 0)
 
 
 def perplexity(errors: pd.DataFrame) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, Self
 
@@ -11,7 +10,7 @@ import pandas as pd
 import scipy.linalg
 import scipy.sparse as sp
 from implicit.als import AlternatingLeastSquares
-from joblib import Parallel, delayed
+from joblib import delayed
 from lightfm import LightFM
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import normalize
@@ -19,6 +18,7 @@ from sklearn.preprocessing import normalize
 from interest_lib.decay import decayed_counts
 from interest_lib.history import Floats, History, Ints
 from interest_lib.mining import interest_formula
+from interest_lib.processes import all_done
 from interest_lib.ranking import keep_nearest, ranked_lists, rows_or_empty
 from interest_lib.schema import InputError
 from interest_lib.split import Fold
@@ -404,10 +404,7 @@ def recommend_all(
         delayed(_lists_of)(name, model, fold.history, fold.user_ids, slices, k)
         for name, model in models.items()
     )
-    with warnings.catch_warnings():
-        # joblib replaces a process whose memory has grown, and says so; nothing is lost
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
-        parts = Parallel(n_jobs=n_jobs)(tasks)
+    parts = all_done(tasks, n_jobs)
     lists = pd.concat(parts, ignore_index=True)
     lists.insert(1, "origin", fold.label)
     return lists

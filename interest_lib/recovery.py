@@ -7,9 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from interest_lib.marketplace import Marketplace, Truth, generate
+from interest_lib.processes import all_done
 from interest_lib.return_checks import misfit
 from interest_lib.return_counts import return_statistics
 from interest_lib.return_rates import fit_half_lives
@@ -47,7 +48,7 @@ def recovery(settings: Iterable[Marketplace], n_resamples: int = 99, n_jobs: int
     (4, 2)
     """
     tasks = (delayed(_recovered)(given, n_resamples) for given in settings)
-    return pd.concat(Parallel(n_jobs=n_jobs)(tasks), ignore_index=True)
+    return pd.concat(all_done(tasks, n_jobs), ignore_index=True)
 
 
 def marketplace_misfit(settings: Marketplace) -> pd.DataFrame:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from interest_lib.history import Floats
 from interest_lib.migration import shares
 from interest_lib.moves import Move, same_interests
-from interest_lib.regimes import RegimeModel, Visits, begins_visit
+from interest_lib.regimes import RegimeModel
+from interest_lib.visits import visits_before
 
 
 class RegimeForecast:
@@ -79,33 +79,8 @@ class RegimeForecast:
         """Expected shares of the interests in the visits of the coming period."""
         same_interests(move, self.interests_)
         visits = visits_before(move)
-        after_days = -visits.day[np.append(visits.first[1:], len(visits.day)) - 1]
+        after_days = -visits.day[visits.last]
         known = self.model_.adapted(visits).expected_shares(visits, after_days, self.period_days)
         found = np.tile(shares(known.sum(axis=0)), (move.shape[0], 1))
         found[visits.user_ids] = known
         return found
-
-
-def visits_before(move: Move) -> Visits:
-    """Visits of the users of a move, with days from the moment; events of one are half an hour apart at most.
-
-    `Visits.user_ids` are places in the users of the move.
-
-    Examples
-    --------
-    >>> from interest_lib.moves import move_at
-    >>> log = pd.DataFrame({"user_id": 1, "basket_id": [1, 1, 2], "category": ["tea", "tea", "milk"],
-    ...                     "timestamp": pd.to_datetime(["2017-01-01"] * 2 + ["2017-01-05"]), "weight": 1.0})
-    >>> visits = visits_before(move_at(log, pd.Timestamp("2017-01-04"), period_days=7))
-    >>> visits.day.tolist(), visits.interest.tolist()
-    ([-3.0], [0])
-    """
-    events = move.events.sort_values(
-        ["user", "age_days", "interest"], ascending=[True, False, True], kind="stable"
-    )
-    user, interest = events["user"].to_numpy(), events["interest"].to_numpy()
-    day = -events["age_days"].to_numpy()
-    kept = begins_visit(user, interest, day)
-    there, place = np.unique(user[kept], return_inverse=True)
-    start = pd.Timestamp(move.label)
-    return Visits(pd.Index(there), move.interests, place.astype(np.int64), interest[kept], day[kept], start)

@@ -13,6 +13,9 @@ EVENT_COLUMNS: Final[dict[str, str]] = {
     "basket_number": "order",
     "quantity": "number",
     "value": "number",
+    "discount_value": "number",
+    "coupon_value": "number",
+    "n_campaigns": "number",
     "query": "text",
     "rating": "number",
     "weight": "number",
@@ -22,6 +25,10 @@ EVENT_COLUMNS: Final[dict[str, str]] = {
 Ids are int64 or text, times UTC without a zone, numbers float64, events one of `EVENTS`. `basket_number` is
 int64: 1 for the first basket of the user, 2 for the next. A log that knows only the order of baskets has
 it in place of `timestamp`. Only a search may be without an item.
+
+Money is in the log's currency: `value` is what was paid, `discount_value` what offers of the shop had taken
+off before, `coupon_value` what coupons had. `n_campaigns` counts the shop's campaigns that run for the user
+at the time of the event.
 """
 
 ITEM_COLUMNS: Final[dict[str, str]] = {

@@ -1,10 +1,9 @@
-"""Learned forecasts of shares: regressions that correct a simple forecast, on all or on fewer columns."""
+"""Learned forecasts of shares: regressions that correct a simple forecast."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
@@ -13,7 +12,6 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.inspection import permutation_importance
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
@@ -22,38 +20,22 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVR
 from sklearn.tree import DecisionTreeRegressor
 
-from interest_lib.history import Floats, Ints
+from interest_lib.history import Floats
 from interest_lib.migration import shares
 from interest_lib.moves import Move
 from interest_lib.schema import InputError, nearest
-from interest_lib.share_rows import SHARE_FEATURES, Inputs, ShareRowStore
+from interest_lib.share_features import LINEAR
+from interest_lib.share_rows import Inputs, Lesson, ShareRows, ShareRowStore, lesson
 
 KINDS: Final = ("ridge", "tree", "svm", "mlp", "boosting")
 """Linear regression with a penalty, decision tree, support vector machine, neural network, boosted trees."""
 
-INPUTS: Final = ("all", "components", "selected")
-
-LEAST_BASE: Final = (
-    5e-4  # smaller base shares are corrected too, but teach nothing: their ratios are all noise
-)
-MOST_PURCHASES: Final = 300  # a user's say grows with the root of the purchases, up to so many
 RATIO: Final = (0.1, 10.0)  # what a correction can do to the base
-JUDGED_ROWS: Final = 20_000
 SVM_ROWS: Final = 30_000  # more take minutes and foretell no better
 
 
-@dataclass(frozen=True)
-class _Lesson:
-    """Rows to learn from: next share over the base, how much each counts, and whose it is."""
-
-    inputs: Inputs
-    ratio: Floats
-    weight: Floats
-    user: Ints
-
-
 class ShareRegression(BaseEstimator):
-    """Next share of an interest over its base share, by a regression on `SHARE_FEATURES`.
+    """Next share of an interest over its base share, by a regression on `share_rows.SHARE_FEATURES`.
 
     The forecast is the base times the regression's answer, rows scaled to add up to one. Where nothing is
     learned the answer is one, so the model contains the base.
@@ -62,15 +44,12 @@ class ShareRegression(BaseEstimator):
     ----------
     kind : str
         One of `KINDS`. The network and the boosted trees minimise the Poisson deviance, the others squares.
-    inputs : str
-        One of `INPUTS`: all columns, principal components of the standardised ones, or the columns that
-        permutation importance selects on the moves that are learned from.
-    n_components : int
-        Principal components; no more than there are columns.
-    n_selected : int
-        Columns kept by the selection.
+    columns : sequence of str or None
+        The columns to read; None takes all.
+    n_components : int or None
+        Read so many principal components of the standardised columns instead, or as many as there are.
     settings : mapping of str to value, or None
-        Changes to the settings of the kind's scikit-learn model.
+        Changes to `kind_settings`.
     max_rows : int or None
         Learn from so many rows, drawn at random; None takes all (of a support vector machine 30,000).
     store : ShareRowStore or None
@@ -86,9 +65,9 @@ class ShareRegression(BaseEstimator):
 
     Notes
     -----
-    A row's weight is its base times the root of the user's purchases in the period: the variance of a ratio
-    falls with both. Inputs but those of boosting are logarithms, standardised, and cut at five standard
-    deviations. The kernel of the support vector machine is approximated (Nystroem; Williams and Seeger 2001).
+    Inputs but those of boosting are logarithms (of what cannot be negative), standardised, and cut at five
+    standard deviations; how rows are weighed is said at `share_rows.lesson`. The kernel of the support vector
+    machine is approximated (Nystroem; Williams and Seeger 2001).
 
     Examples
     --------
@@ -99,18 +78,16 @@ class ShareRegression(BaseEstimator):
     def __init__(
         self,
         kind: str = "boosting",
-        inputs: str = "all",
-        n_components: int = 50,
-        n_selected: int = 10,
+        columns: Sequence[str] | None = None,
+        n_components: int | None = None,
         settings: Mapping[str, Any] | None = None,
         max_rows: int | None = None,
         store: ShareRowStore | None = None,
         random_state: int = 0,
     ) -> None:
         self.kind = kind
-        self.inputs = inputs
+        self.columns = columns
         self.n_components = n_components
-        self.n_selected = n_selected
         self.settings = settings
         self.max_rows = max_rows
         self.store = store
@@ -122,122 +99,64 @@ class ShareRegression(BaseEstimator):
         Raises
         ------
         InputError
-            An unknown kind or input, or moves that teach nothing.
+            An unknown kind or column, or moves that teach nothing.
         """
-        _check("kind", self.kind, KINDS)
-        _check("inputs", self.inputs, INPUTS)
         self._store = ShareRowStore() if self.store is None else self.store
-        limits = [n for n in (self.max_rows, SVM_ROWS if self.kind == "svm" else None) if n is not None]
-        lesson = _lesson(moves, self._store, min(limits, default=None), self.random_state)
-        names = pd.Index(SHARE_FEATURES)
-        if self.inputs == "selected":
-            names = _importance(lesson, self.random_state).index[: self.n_selected]
-        self.columns_ = names
-        read = pd.Index(SHARE_FEATURES).get_indexer(names)
-        self.model_ = self._pipeline(len(names))
-        weights = {f"{self.model_.steps[-1][0]}__sample_weight": lesson.weight}
+        return self.fit_rows(lesson(moves, self._store))
+
+    def fit_rows(self, given: Lesson) -> Self:
+        """The same from rows that are there already."""
+        _check("kind", [self.kind], KINDS)
+        if self.columns is not None:
+            _check("column", self.columns, list(given.names))
+        self.columns_ = given.names if self.columns is None else pd.Index(self.columns)
+        for limit in (self.max_rows, SVM_ROWS if self.kind == "svm" else None):
+            given = given.drawn(limit, self.random_state)
+        linear = [place for place, name in enumerate(self.columns_) if name in LINEAR]
+        self.model_ = self._pipeline(len(self.columns_), linear)
+        weights = {f"{self.model_.steps[-1][0]}__sample_weight": given.weight}
         with warnings.catch_warnings():
             # the network stops early on purpose
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self.model_.fit(lesson.inputs[:, read], lesson.ratio, **weights)
+            self.model_.fit(_read(given, self.columns_), given.ratio, **weights)
         return self
 
     def predict(self, move: Move) -> Floats:
         """Next shares, shape (n_users, n_interests); `move.future` is not read."""
-        rows = self._store.rows(move)
-        read = pd.Index(SHARE_FEATURES).get_indexer(self.columns_)
-        ratio = np.clip(self.model_.predict(rows.inputs[:, read]), *RATIO)
+        return self.predict_rows(self._store.rows(move))
+
+    def predict_rows(self, rows: ShareRows) -> Floats:
+        """The same from rows that are there already."""
+        ratio = np.clip(self.model_.predict(_read(rows, self.columns_)), *RATIO)
         return shares(np.maximum(rows.base, 1e-9) * ratio.reshape(rows.base.shape))
 
-    def _pipeline(self, n_columns: int) -> Pipeline:
-        steps = _model(self.kind, self.random_state)
-        steps[-1].set_params(**(self.settings or {}))
-        if self.inputs == "components":
+    def _pipeline(self, n_columns: int, linear: Sequence[int] = ()) -> Pipeline:
+        steps = _model(self.kind, n_columns, self.random_state)
+        known = {name: step for step in steps for name in step.get_params()}
+        _check("setting", list(self.settings or {}), list(known))
+        for name, value in (self.settings or {}).items():
+            known[name].set_params(**{name: value})
+        if self.n_components is not None:
             steps = [PCA(min(self.n_components, n_columns), svd_solver="covariance_eigh"), *steps]
-        if self.inputs == "components" or self.kind != "boosting":
-            steps = [FunctionTransformer(_logs), StandardScaler(), FunctionTransformer(_cut), *steps]
+        if self.n_components is not None or self.kind != "boosting":
+            logs = FunctionTransformer(_logs, kw_args={"linear": linear})
+            steps = [logs, StandardScaler(), FunctionTransformer(_cut), *steps]
         return make_pipeline(*steps)
 
 
-def important_share_columns(
-    moves: Sequence[Move], store: ShareRowStore, random_state: int, max_rows: int | None = None
-) -> pd.Series:
-    """How much worse next shares are foretold when a column is shuffled.
+def kind_settings(kind: str, n_columns: int) -> dict[str, Any]:
+    """Settings of a kind where nothing else is said: the parameters of its scikit-learn models.
 
-    Boosted trees learn on one random half of the users; every column is shuffled in rows of the other half.
-
-    Parameters
-    ----------
-    moves : sequence of Move
-        Earlier moves, whose future is known.
-    store : ShareRowStore
-    random_state : int
-        Seed of the split, the trees and the shuffles.
-    max_rows : int or None
-        Rows to learn from.
-
-    Returns
-    -------
-    pandas.Series of float, indexed by column, largest first
-        Rise of the mean Poisson deviance; around zero or below, the column is of no use.
-
-    Notes
-    -----
-    Breiman (2001). Of two columns that say the same, either can stand in for the other and both look useless.
+    Examples
+    --------
+    >>> kind_settings("ridge", n_columns=50)["alpha"]
+    100.0
     """
-    return _importance(_lesson(moves, store, max_rows, random_state), random_state)
+    return {name: value for step in _model(kind, n_columns, 0) for name, value in step.get_params().items()}
 
 
-def _importance(lesson: _Lesson, random_state: int) -> pd.Series:
-    rng = np.random.default_rng(random_state)
-    learns = (rng.random(int(lesson.user.max()) + 1) < 0.5)[lesson.user]
-    judged = np.flatnonzero(~learns)
-    judged = np.sort(rng.permutation(judged)[:JUDGED_ROWS])
-    if not learns.any() or not len(judged):
-        raise InputError("There are too few users to select columns by: give inputs='all' or a larger log.")
-    model = _model("boosting", random_state)[0]
-    model.fit(lesson.inputs[learns], lesson.ratio[learns], sample_weight=lesson.weight[learns])
-    found = permutation_importance(
-        model,
-        lesson.inputs[judged],
-        lesson.ratio[judged],
-        scoring="neg_mean_poisson_deviance",
-        n_repeats=2,
-        random_state=random_state,
-        sample_weight=lesson.weight[judged],
-    )
-    rise = pd.Series(found.importances_mean, index=list(SHARE_FEATURES), name="deviance_rise")
-    return rise.sort_values(ascending=False, kind="stable")
-
-
-def _lesson(moves: Sequence[Move], store: ShareRowStore, max_rows: int | None, random_state: int) -> _Lesson:
-    """Rows of all moves together; users are numbered anew in every move."""
-    parts, n_users = [], 0
-    for move in moves:
-        rows, purchases = store.rows(move), _purchases(move)
-        weight = np.sqrt(np.minimum(purchases, MOST_PURCHASES)) * rows.base
-        user = np.broadcast_to(n_users + np.arange(len(weight), dtype=np.int64)[:, None], weight.shape)
-        ratio = move.next_shares / np.maximum(rows.base, LEAST_BASE)
-        teaches = ((rows.base > LEAST_BASE) & (purchases > 0)).ravel()
-        parts.append((rows.inputs[teaches], *(a.ravel()[teaches] for a in (ratio, weight, user))))
-        n_users += len(weight)
-    if not sum(len(part[1]) for part in parts):
-        raise InputError("No move has a user who bought something after it: give moves with a known future.")
-    inputs, ratio, weight, user = (np.concatenate(column) for column in zip(*parts, strict=True))
-    if max_rows is not None and max_rows < len(ratio):
-        drawn = np.sort(np.random.default_rng(random_state).permutation(len(ratio))[:max_rows])
-        inputs, ratio, weight, user = inputs[drawn], ratio[drawn], weight[drawn], user[drawn]
-    return _Lesson(inputs, ratio, weight / weight.mean(), user)
-
-
-def _purchases(move: Move) -> Floats:
-    if move.future is None:
-        raise InputError(f"What came after {move.label} is not known: learn from moves with a future.")
-    return np.asarray(move.future.sum(axis=1, keepdims=True), np.float64)
-
-
-def _model(kind: str, random_state: int) -> list[Any]:
-    """Steps of the scikit-learn model of a kind; the last one takes the settings."""
+def _model(kind: str, n_columns: int, random_state: int) -> list[Any]:
+    """Steps of the scikit-learn model of a kind."""
     if kind == "ridge":
         return [Ridge(alpha=100.0)]
     if kind == "tree":
@@ -246,24 +165,32 @@ def _model(kind: str, random_state: int) -> list[Any]:
         machine = LinearSVR(
             C=0.3, epsilon=0.5, loss="squared_epsilon_insensitive", dual=False, random_state=random_state
         )
-        return [Nystroem(gamma=0.01, n_components=150, random_state=random_state), machine]
+        return [Nystroem(gamma=0.15 / n_columns, n_components=150, random_state=random_state), machine]
     if kind == "mlp":
         network = MLPRegressor("poisson", (64, 32), alpha=3.0, random_state=random_state)
         return [network.set_params(batch_size=2048, max_iter=12, learning_rate_init=2e-3)]
     trees = HistGradientBoostingRegressor(loss="poisson", early_stopping=False, random_state=random_state)
     trees.set_params(learning_rate=0.1, max_iter=60, min_samples_leaf=200, l2_regularization=10.0)
-    return [trees.set_params(max_features=0.5)]
+    # the bins of weighted rows are found one by one: 255 of them would take as long as the trees
+    return [trees.set_params(max_features=0.5, max_bins=63)]
 
 
-def _logs(inputs: Inputs) -> Inputs:
-    """Ratios and counts on a scale where twice as much is a step everywhere."""
-    return np.log(np.maximum(inputs, 0) + np.float32(0.02))
+def _read(rows: Lesson | ShareRows, columns: pd.Index) -> Inputs:
+    return rows.inputs if columns.equals(rows.names) else rows.inputs[:, rows.names.get_indexer(columns)]
+
+
+def _logs(inputs: Inputs, linear: Sequence[int]) -> Inputs:
+    """Amounts on a scale where twice as much is a step everywhere; what can be negative as it is."""
+    logs = np.log(np.maximum(inputs, 0) + np.float32(0.02))
+    logs[:, linear] = inputs[:, linear]
+    return logs
 
 
 def _cut(inputs: Inputs) -> Inputs:
     return np.clip(inputs, -5, 5).astype(np.float32)
 
 
-def _check(name: str, given: str, known: Sequence[str]) -> None:
-    if given not in known:
-        raise InputError(f"{name} {given!r} is unknown; {nearest(given, known)}")
+def _check(name: str, given: Sequence[str], known: Sequence[str]) -> None:
+    for one in given:
+        if one not in known:
+            raise InputError(f"{name} {one!r} is unknown; {nearest(one, known)}")

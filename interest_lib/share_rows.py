@@ -1,68 +1,34 @@
-"""What a learned forecast of shares reads: one row per user and interest, from what was known at a moment."""
+"""Rows that a learned forecast of shares reads, one per user and interest, and what it learns from them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import scipy.sparse as sp
 
-from interest_lib.forecasts import Forecaster, ShrunkShares, mean_of_nearest, neighbour_shares
-from interest_lib.history import Floats, Ints, is_goal
-from interest_lib.migration import shares
-from interest_lib.mining import tfidf
+from interest_lib.forecasts import Forecaster, ShrunkShares
+from interest_lib.history import Floats, Ints
 from interest_lib.moves import Move
+from interest_lib.schema import InputError
+from interest_lib.share_columns import N_NEIGHBOURS, SHARE_COLUMNS, share_columns
+from interest_lib.share_features import TABLE_COLUMNS, attribute_columns, table_columns
 
 Inputs = npt.NDArray[np.float32]
 
-SHARE_FEATURES: Final = {
-    "base": "share that the base forecast gives the interest, 0 to 1",
-    "lift": "base over the share of the whole population",
-    "own_120": "decayed share (half-life 120 days, 60 purchases of the population added), 0 to 1",
-    "recent_7": "share that fades with a half-life of 7 days, 5 purchases of the base added, over the base",
-    "recent_14": "the same with 14 days",
-    "recent_30": "the same with 30 days, 20 purchases of the base added",
-    "recent_60": "the same with 60 days, 20 purchases of the base added",
-    "recent_365": "the same with 365 days, 20 purchases of the base added",
-    "near_users": "mean share among the users with the most similar shares, over the base",
-    "near_items": "mean share among the users who buy the most similar items, over the base",
-    "low_rank": "share by the first 20 singular vectors of log purchases, over the base",
-    "department": "share of the interest's department over the population's share of it; 1 where unknown",
-    "count": "baskets with the interest",
-    "weeks": "distinct weeks with the interest, counted back from the moment",
-    "since_days": "days since the interest was last met; 200 where it was not",
-    "events": "events with the interest",
-    "items": "distinct items of the interest",
-    "most_repeated": "events of the item of the interest that was met most often",
-    "quantity": "mean units of an event of the interest; 0 where the log does not tell",
-    "value": "mean value of an event of the interest, in the log's currency; 0 where the log does not tell",
-    "other_events": "events of the interest other than purchases, which fade with a half-life of 14 days",
-    "basket_size": "mean number of interests in the baskets that have this one",
-    "user_purchases": "decayed purchases of the user (half-life 120 days)",
-    "user_recent": "part of them with a half-life of 14 days",
-    "user_baskets": "baskets of the user",
-    "user_basket_size": "mean number of interests in them",
-    "user_largest_basket": "largest number of interests in one of them",
-    "user_baskets_35": "baskets of the user in the last 35 days",
-    "user_basket_size_35": "mean number of interests in those",
-    "user_concentration": "sum of the squared base shares of the user, 0 to 1",
-}
-"""Columns: what they mean, and their unit. Counts reach `HISTORY_DAYS` back, so that moments compare.
+SHARE_FEATURES: Final = {**SHARE_COLUMNS, **TABLE_COLUMNS}
+"""Every column but the demographics: what it means, and its unit."""
 
-What changes with the length of the log alone has no place here: a column that compares the last 91 days with
-those before cost more than all the learning gained, because at the first moment there was no before."""
+BASE: Final = ShrunkShares(half_life_days=120, strength=80, n_neighbours=N_NEIGHBOURS)
 
-HISTORY_DAYS: Final = 182.0
-BASE_DAYS: Final = 120.0
-RECENT: Final = {7: 5.0, 14: 5.0, 30: 20.0, 60: 20.0, 365: 20.0}
-N_NEIGHBOURS: Final = 200
-N_AXES: Final = 20
-BASE: Final = ShrunkShares(half_life_days=BASE_DAYS, strength=80, n_neighbours=N_NEIGHBOURS)
-SMALLEST: Final = 1e-5  # a share below says nothing, and is not divided by
+LEAST_BASE: Final = (
+    5e-4  # smaller base shares are corrected too, but teach nothing: their ratios are all noise
+)
+MOST_KEPT: Final = 6  # moves; the rows of a large one take a hundred megabytes
+MOST_PURCHASES: Final = 300  # a user's say grows with the root of the purchases, up to so many
 
 
 @dataclass(frozen=True)
@@ -72,22 +38,64 @@ class ShareRows:
     Attributes
     ----------
     inputs : ndarray of float32, shape (n_users * n_interests, n_columns)
-        The columns of `SHARE_FEATURES`.
+    names : pandas.Index
+        Of the columns: `SHARE_FEATURES`, then the demographics.
     base : ndarray of float, shape (n_users, n_interests)
         Shares of the base forecast, which the learned one corrects.
     """
 
     inputs: Inputs
+    names: pd.Index
     base: Floats
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """Rows to learn from.
+
+    Attributes
+    ----------
+    inputs : ndarray of float32, shape (n_rows, n_columns)
+    names : pandas.Index
+        Of the columns.
+    ratio : ndarray of float, shape (n_rows,)
+        Next share over the base share.
+    weight : ndarray of float, shape (n_rows,)
+        How much the row counts; the mean is 1.
+    user : ndarray of int, shape (n_rows,)
+        Whose it is; users are numbered anew in every move.
+    """
+
+    inputs: Inputs
+    names: pd.Index
+    ratio: Floats
+    weight: Floats
+    user: Ints
+
+    def of_rows(self, rows: Ints) -> Lesson:
+        """Some of the rows, the mean of their weights again 1."""
+        weight = self.weight[rows]
+        return Lesson(
+            self.inputs[rows], self.names, self.ratio[rows], weight / weight.mean(), self.user[rows]
+        )
+
+    def drawn(self, n_rows: int | None, random_state: int) -> Lesson:
+        """So many of the rows, in their order; all where there are no more, or none are to be left out."""
+        if n_rows is None or n_rows >= len(self.ratio):
+            return self
+        order = np.random.default_rng(random_state).permutation(len(self.ratio))
+        return self.of_rows(np.sort(order[:n_rows]))
+
+
 class ShareRowStore:
-    """Rows of moves, each made once, for the several models that read them.
+    """Rows of moves, each made once, for the several models that read them; the last few moves are kept.
 
     Parameters
     ----------
     base : Forecaster or None
         Simple forecast that the models correct; None takes 200 neighbours, strength 80 and 120 days.
+    users : pandas.DataFrame or None
+        ``user_id`` and attributes, which become columns, see `share_features.attribute_columns`.
 
     Examples
     --------
@@ -99,31 +107,40 @@ class ShareRowStore:
     True
     """
 
-    def __init__(self, base: Forecaster | None = None) -> None:
+    def __init__(self, base: Forecaster | None = None, users: pd.DataFrame | None = None) -> None:
         self.base = BASE if base is None else base
+        self.users = users
         self._kept: dict[int, tuple[Move, ShareRows]] = {}
 
     def rows(self, move: Move) -> ShareRows:
         """Rows of this very move; the store keeps the move, so that no other can take its place."""
         if id(move) not in self._kept:
-            self._kept[id(move)] = (move, share_rows(move, self.base.predict(move)))
+            if len(self._kept) == MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[id(move)] = (move, share_rows(move, self.base.predict(move), self.users))
         return self._kept[id(move)][1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the rows: in another process other moves have their places in memory."""
+        return self.__dict__ | {"_kept": {}}
 
     def __sklearn_clone__(self) -> ShareRowStore:
         """Copies of a model share the store."""
         return self
 
 
-def share_rows(move: Move, base: Floats) -> ShareRows:
+def share_rows(move: Move, base: Floats, users: pd.DataFrame | None = None) -> ShareRows:
     """Features of every user and interest at the moment of a move; what came after is not read.
 
     Parameters
     ----------
     move : Move
-        Its events have ``item_id`` and ``basket_id``, and what the log has of ``department``, ``quantity``,
-        ``value`` and ``event``.
+        Its events have ``item_id``, ``basket_id`` and ``timestamp``, and what the log has of ``department``,
+        ``quantity``, ``value`` and ``event``.
     base : ndarray of float, shape (n_users, n_interests)
         A simple forecast of this move.
+    users : pandas.DataFrame or None
+        As for `ShareRowStore`.
 
     Returns
     -------
@@ -136,140 +153,58 @@ def share_rows(move: Move, base: Floats) -> ShareRows:
     ...                     "timestamp": pd.to_datetime(["2017-01-01", "2017-01-08"]), "weight": 1.0})
     >>> move = move_at(log, pd.Timestamp("2017-01-11"), 0, pd.Index([1]))
     >>> rows = share_rows(move, np.array([[0.5, 0.5]]))
-    >>> rows.inputs[:, list(SHARE_FEATURES).index("since_days")].tolist()
+    >>> rows.inputs[:, rows.names.get_loc("since_days")].tolist()
     [3.0, 10.0]
     """
-    late = move.events[move.events["age_days"] <= HISTORY_DAYS]
-    recent = replace(move, events=late, signs=move.signs[move.signs["age_days"] <= HISTORY_DAYS])
-    own = move.decayed(BASE_DAYS)
-    columns: dict[str, Floats] = {}
-    for part in (
-        _shares(move, base, own),
-        _near(recent, base, own),
-        _met(recent),
-        _amounts(recent),
-        _baskets(recent),
-        _user(move, base, own),
-    ):
-        columns |= dict(part)
-    inputs = np.empty((base.size, len(SHARE_FEATURES)), dtype=np.float32)
-    for place, name in enumerate(SHARE_FEATURES):
-        column = columns[name]
-        wide = column[:, None] if column.ndim == 1 else column  # what is the user's stands in all of his rows
-        inputs[:, place] = np.broadcast_to(wide, base.shape).ravel()
-    return ShareRows(inputs, base)
+    told = {} if users is None else dict(attribute_columns(move, users))
+    names = pd.Index([*SHARE_FEATURES, *told])
+    inputs = np.empty((base.size, len(names)), dtype=np.float32)
+    for columns in (share_columns(move, base), table_columns(move), told.items()):
+        for name, column in columns:
+            wide = column[:, None] if column.ndim == 1 else column  # what is the user's stands in all rows
+            inputs[:, names.get_loc(name)] = np.broadcast_to(wide, base.shape).ravel()
+    return ShareRows(inputs, names, base)
 
 
-_Columns = Iterator[tuple[str, Floats]]
+def lesson(moves: Sequence[Move], store: ShareRowStore) -> Lesson:
+    """Rows of all moves together, without those that teach nothing.
+
+    Parameters
+    ----------
+    moves : sequence of Move
+        Their future is known.
+    store : ShareRowStore
+
+    Returns
+    -------
+    Lesson
+
+    Raises
+    ------
+    InputError
+        A future is not known, or nobody bought anything.
+
+    Notes
+    -----
+    A row's weight is its base times the root of the user's purchases in the period: the variance of a ratio
+    falls with both.
+    """
+    parts, n_users = [], 0
+    for move in moves:
+        rows, purchases = store.rows(move), _purchases(move)
+        weight = np.sqrt(np.minimum(purchases, MOST_PURCHASES)) * rows.base
+        user = np.broadcast_to(n_users + np.arange(len(weight), dtype=np.int64)[:, None], weight.shape)
+        ratio = move.next_shares / np.maximum(rows.base, LEAST_BASE)
+        teaches = ((rows.base > LEAST_BASE) & (purchases > 0)).ravel()
+        parts.append((rows.inputs[teaches], *(a.ravel()[teaches] for a in (ratio, weight, user))))
+        n_users += len(weight)
+    if not sum(len(part[1]) for part in parts):
+        raise InputError("No move has a user who bought something after it: give moves with a known future.")
+    inputs, ratio, weight, user = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Lesson(inputs, store.rows(moves[0]).names, ratio, weight / weight.mean(), user)
 
 
-def _floor(base: Floats) -> Floats:
-    return np.maximum(base, SMALLEST)
-
-
-def _shares(move: Move, base: Floats, own: Floats) -> _Columns:
-    population = shares(own.sum(axis=0) + 0.01)
-    yield "base", base
-    yield "lift", base / np.maximum(population, SMALLEST)
-    yield "own_120", shares(own + 60 * population)
-    for days, strength in RECENT.items():
-        yield f"recent_{days}", shares(move.decayed(days) + strength * base) / _floor(base)
-    yield "department", _department(move, own, population)
-
-
-def _department(move: Move, own: Floats, population: Floats) -> Floats:
-    if "department" not in move.events:
-        return np.ones_like(own)
-    named = move.events[["interest", "department"]].drop_duplicates("interest")
-    code, _ = pd.factorize(named["department"], sort=True)
-    of_interest = np.full(move.shape[1], code.max() + 1)
-    of_interest[named["interest"]] = np.where(code < 0, code.max() + 1, code)
-    member = (of_interest[:, None] == np.arange(code.max() + 2)).astype(np.float64)
-    usual = np.maximum(population @ member, SMALLEST)
-    return (shares(own @ member + 60 * usual) / usual)[:, of_interest]
-
-
-def _near(recent: Move, base: Floats, own: Floats) -> _Columns:
-    yield "near_users", neighbour_shares(own, N_NEIGHBOURS) / _floor(base)
-    smooth = shares(own + 60 * shares(own.sum(axis=0) + 0.01))
-    yield "near_items", mean_of_nearest(_item_profiles(recent), smooth, N_NEIGHBOURS) / _floor(base)
-    logs = np.log1p(own)
-    _, axes = np.linalg.eigh(logs.T @ logs)  # the last ones are the right singular vectors, largest last
-    low = np.expm1(np.maximum(logs @ axes[:, -N_AXES:] @ axes[:, -N_AXES:].T, 0))
-    yield "low_rank", shares(low + 1e-3 * base * (low.sum(axis=1, keepdims=True) + 1e-9)) / _floor(base)
-
-
-def _item_profiles(recent: Move) -> sp.csr_matrix:
-    item, items = pd.factorize(recent.events["item_id"], sort=True)
-    cells = (recent.events["user"].to_numpy(), item)
-    counts = sp.csr_matrix((np.ones(len(item)), cells), shape=(recent.shape[0], max(len(items), 1)))
-    return tfidf(counts)
-
-
-def _met(recent: Move) -> _Columns:
-    cell, age = _cells(recent, recent.signs), recent.signs["age_days"].to_numpy()
-    yield "count", recent.decayed()
-    weeks = np.unique(cell * 100 + np.floor(age / 7).astype(np.int64)) // 100
-    yield "weeks", _per_cell(recent, weeks)
-    since = np.full(int(np.prod(recent.shape)), 200.0)
-    np.minimum.at(since, cell, age)
-    yield "since_days", since.reshape(recent.shape)
-
-
-def _amounts(recent: Move) -> _Columns:
-    events = recent.events
-    cell = _cells(recent, events)
-    count = _per_cell(recent, cell)
-    yield "events", count
-    of_item = pd.Series(1, index=pd.MultiIndex.from_arrays([cell, pd.factorize(events["item_id"])[0]]))
-    repeats = of_item.groupby(level=[0, 1], sort=False).sum()
-    place = repeats.index.get_level_values(0).to_numpy(np.int64)
-    yield "items", _per_cell(recent, place)
-    most = np.zeros(count.size)
-    np.maximum.at(most, place, repeats.to_numpy(np.float64))
-    yield "most_repeated", most.reshape(recent.shape)
-    for name, low, high in (("quantity", 0.0, 20.0), ("value", -5.0, 100.0)):
-        told = events[name].fillna(0).clip(low, high).to_numpy(np.float64) if name in events else None
-        yield (
-            name,
-            np.zeros_like(count) if told is None else _per_cell(recent, cell, told) / np.maximum(count, 1),
-        )
-    other = np.where(is_goal(events), 0.0, np.exp2(-events["age_days"].to_numpy() / 14))
-    yield "other_events", _per_cell(recent, cell, other)
-
-
-def _baskets(recent: Move) -> _Columns:
-    events = recent.events[["user", "interest", "basket_id", "age_days"]].drop_duplicates(
-        ["user", "interest", "basket_id"]
-    )
-    keys = [events["user"], events["basket_id"]]
-    size = events.groupby(keys)["interest"].transform("size").to_numpy(np.float64)
-    cell = _cells(recent, events)
-    yield "basket_size", _per_cell(recent, cell, size) / np.maximum(_per_cell(recent, cell), 1)
-    baskets = events.assign(size=size).drop_duplicates(["user", "basket_id"])
-    n_users = recent.shape[0]
-    for suffix, some in (("", baskets), ("_35", baskets[baskets["age_days"] <= 35])):
-        user = some["user"].to_numpy()
-        count = np.bincount(user, minlength=n_users).astype(np.float64)
-        yield f"user_baskets{suffix}", count
-        total = np.bincount(user, weights=some["size"], minlength=n_users)
-        yield f"user_basket_size{suffix}", total / np.maximum(count, 1)
-    largest = np.zeros(n_users)
-    np.maximum.at(largest, baskets["user"].to_numpy(), baskets["size"].to_numpy())
-    yield "user_largest_basket", largest
-
-
-def _user(move: Move, base: Floats, own: Floats) -> _Columns:
-    total = own.sum(axis=1)
-    yield "user_purchases", total
-    yield "user_recent", move.decayed(14).sum(axis=1) / np.maximum(total, 1)
-    yield "user_concentration", (base**2).sum(axis=1)
-
-
-def _cells(move: Move, table: pd.DataFrame) -> Ints:
-    return (table["user"].to_numpy() * move.shape[1] + table["interest"].to_numpy()).astype(np.int64)
-
-
-def _per_cell(move: Move, cell: Ints, weights: Floats | None = None) -> Floats:
-    sums = np.bincount(cell, weights=weights, minlength=int(np.prod(move.shape)))
-    return sums.reshape(move.shape).astype(np.float64)
+def _purchases(move: Move) -> Floats:
+    if move.future is None:
+        raise InputError(f"What came after {move.label} is not known: learn from moves with a future.")
+    return np.asarray(move.future.sum(axis=1, keepdims=True), np.float64)

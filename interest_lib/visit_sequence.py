@@ -18,15 +18,16 @@ from interest_lib.moves import Move, same_interests
 from interest_lib.rate_network import one_thread
 from interest_lib.share_network import Fitting, fit_networks, mean_forecast
 from interest_lib.visit_network import VisitData, VisitNetwork
-from interest_lib.visit_table import kinds_of, visits_of
+from interest_lib.visit_table import Visits, kinds_of, visits_of
 
 
 class VisitForecast(BaseEstimator):
     """Next shares by an LSTM that reads the last visits in order, as a correction of a simpler forecast.
 
     Each visit tells what was met (interests by kind of event), how much of it (events, units, money, share of
-    discounts) and when (gap to the visit before, age, hour, weekday). The LSTM's last state is the `h1` of
-    `share_network.ShareHead`; on the way it learns to foretell the next visit, too.
+    discounts), what was taken off by offers and coupons, how many campaigns run, and when (gap to the visit
+    before, age, hour, weekday). The LSTM's last state is the `h1` of `share_network.ShareHead`; on the way it
+    learns to foretell the next visit, too.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ class VisitForecast(BaseEstimator):
         Coordinates of an interest, and of the LSTM's state.
     next_visit : float
         Weight of the next visit's log loss in training.
+    without : sequence of str
+        Groups of `visit_table.INPUTS` that are not read, to see what they are worth.
     penalty, own_penalty, n_networks, n_epochs, patience, learning_rate, batch_size, random_state
         See `share_network.Fitting`.
 
@@ -71,6 +74,7 @@ class VisitForecast(BaseEstimator):
         n_embedding: int = 32,
         n_hidden: int = 48,
         next_visit: float = 0.1,
+        without: Sequence[str] = (),
         penalty: float = 1.0,
         own_penalty: float = 10.0,
         n_networks: int = 2,
@@ -88,6 +92,7 @@ class VisitForecast(BaseEstimator):
         self.n_embedding = n_embedding
         self.n_hidden = n_hidden
         self.next_visit = next_visit
+        self.without = without
         self.penalty = penalty
         self.own_penalty = own_penalty
         self.n_networks = n_networks
@@ -110,7 +115,7 @@ class VisitForecast(BaseEstimator):
         self.base_ = copy.deepcopy(self.base).fit(moves)
         rows = self._rows(moves)
         self.spread_ = rows.spread
-        visits = VisitData([visits_of(move, self.n_last, self.kinds_) for move in moves])
+        visits = VisitData(self._visits(moves))
         self.scale_ = visits.scale
         log_population = torch.log(rows.shares.mean(dim=0) + 1e-6)
 
@@ -129,9 +134,12 @@ class VisitForecast(BaseEstimator):
         """Next shares, shape (n_users, n_interests), rows adding up to one; `move.future` is not read."""
         same_interests(move, self.interests_)
         rows = self._rows([replace(move, future=None)]).scaled(self.spread_)
-        visits = VisitData([visits_of(move, self.n_last, self.kinds_)], self.scale_)
+        visits = VisitData(self._visits([move]), self.scale_)
         with one_thread():
             return mean_forecast(self.networks_, rows, visits, visits.length, keep=True)
+
+    def _visits(self, moves: Sequence[Move]) -> list[Visits]:
+        return [visits_of(move, self.n_last, self.kinds_, self.without) for move in moves]
 
     def _rows(self, moves: Sequence[Move]) -> Rows:
         return rows_of(moves, [self.base_.predict(move) for move in moves])

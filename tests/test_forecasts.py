@@ -14,12 +14,11 @@ from interest_lib import migration, split
 from interest_lib.forecasts import (
     Mixture,
     ShrunkShares,
-    mean_of_nearest,
-    neighbour_shares,
     scored,
     tuned,
 )
 from interest_lib.moves import Move, move_at
+from interest_lib.neighbours import mean_of_nearest, neighbour_shares
 from interest_lib.schema import InputError
 
 LADDER = {

@@ -122,3 +122,16 @@ def test_comparisons_are_paired_and_corrected_for_their_number() -> None:
     assert np.sort(table["p_holm"].to_numpy()).tolist() == pytest.approx(expected.tolist())
     assert table["p_holm"].to_numpy().argsort().tolist() == p.argsort().tolist()
     assert metrics.compare(scores, pairs[1:2], seed=1)["p_holm"].iloc[0] == pytest.approx(p[1])
+
+
+def test_means_of_columns_are_resampled_alike_and_without_what_is_missing() -> None:
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({"a": rng.random(60), "b": rng.random(60)})
+    table["c"] = table["a"] + 1
+    table.loc[5, "b"] = np.nan
+    found = metrics.mean_intervals(table, seed=2)
+    for name, row in found.iterrows():
+        known = table[name].dropna()
+        assert row.to_dict() == vars(metrics.bootstrap_mean(known, 2)), name
+    np.testing.assert_allclose(found.loc["c", ["low", "high"]], found.loc["a", ["low", "high"]] + 1)
+    assert found["n"].tolist() == [60, 59, 60]

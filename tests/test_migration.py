@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import reference_forecasts as reference
+from sklearn.metrics import ndcg_score
 
 from interest_lib import migration as m
 from interest_lib.schema import InputError
@@ -64,3 +65,14 @@ def test_planted_transition_matrix_is_recovered() -> None:
 def test_the_prior_fills_rows_that_nobody_left() -> None:
     chain = reference.transition_matrix(np.array([0, 0]), np.array([1, 1]), n_states=3, strength=5.0)
     np.testing.assert_allclose(chain, [[0, 1, 0], [0, 1, 0], [0, 1, 0]])
+
+
+def test_ndcg_of_forecasts_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(4)
+    predicted, future = rng.random((30, 15)), rng.poisson(1.5, (30, 15)).astype(float)
+    future[3] = 0  # who bought nothing has nothing to be foretold
+    found = m.forecast_errors(predicted, future)["ndcg10"].to_numpy()
+    told = np.arange(30) != 3
+    expected = [ndcg_score(m.shares(future[[u]]), predicted[[u]], k=10) for u in np.flatnonzero(told)]
+    np.testing.assert_allclose(found[told], expected, atol=1e-12)
+    assert found[3] == 0

@@ -1,6 +1,5 @@
 """What is planted in marketplaces and what is found of it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,21 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from interest_lib.forecasts import Forecaster, ShrunkShares
+from interest_lib.ladder import scores, squared_errors
+from interest_lib.market_moves import marketplace_moves
 from interest_lib.marketplace import Marketplace, Truth, generate
-from interest_lib.markov import MarkovForecast
-from interest_lib.migration_recovery import (
-    SURE,
-    change_recovery,
-    forecast_gains,
-    global_change,
-    matrix_recovery,
-    planted_matrices,
-    views_of,
-)
-from interest_lib.moves import Move, move_at
+from interest_lib.markov_forecast import MarkovForecast
+from interest_lib.metrics import mean_intervals
+from interest_lib.migration_recovery import matrix_recovery, planted_matrices
+from interest_lib.moves import Move
+from interest_lib.recovery import views_of
+from interest_lib.regime_changes import SURE, change_recovery, global_change
 from interest_lib.regime_forecast import RegimeForecast
-from interest_lib.regimes import RegimeModel, visits_to_interests
+from interest_lib.regimes import RegimeModel
 from interest_lib.schema import InputError
+from interest_lib.visits import visits_to_interests
 
 SHOP = Marketplace(n_users=500, n_items=400, n_categories=20, n_groups=5, generator="regimes")
 
@@ -83,22 +81,15 @@ def test_no_change_is_found_where_none_is_planted(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def moves(truth: Truth) -> Iterator[list[Move]]:
-    events = pd.read_parquet(truth.folder / "events", filters=[("event", "in", ["view", "purchase"])])
-    category = pd.read_parquet(truth.folder / "items.parquet").set_index("item_id")["category"].astype(str)
-    events = events.assign(
-        category=category.reindex(events["item_id"]).to_numpy(),
-        weight=np.where(events["event"] == "view", 0.2, 1.0),
-        basket_id=events["user_id"].astype(str) + events["timestamp"].dt.strftime("/%m-%d"),
-    ).sort_values(["timestamp", "user_id", "item_id"])
-    end, interests = (
-        events["timestamp"].max().normalize(),
-        pd.Index(np.sort(category.unique()), name="category"),
-    )
-    yield [
-        move_at(events, end - pd.Timedelta(days=28 * back), 28, interests=interests, min_purchases=2)
-        for back in (3, 2, 1)
-    ]
+def moves(truth: Truth) -> list[Move]:
+    return marketplace_moves(truth, n_moves=3)
+
+
+def gains(fitted: dict[str, Forecaster], judge: Move, over: str) -> pd.DataFrame:
+    told = {name: model.predict(judge) for name, model in fitted.items()}
+    error = squared_errors(told, judge)
+    saved = error.rsub(error[over], axis=0)
+    return scores(told, judge).join(mean_intervals(saved, seed=1, n_resamples=200))
 
 
 def test_regimes_foretell_better_than_staying_and_migration_has_its_share(moves: list[Move]) -> None:
@@ -109,11 +100,23 @@ def test_regimes_foretell_better_than_staying_and_migration_has_its_share(moves:
     }
     for model in forecasters.values():
         model.fit(moves[:-1])
-    table = forecast_gains(forecasters, moves[-1], "staying", seed=1, n_resamples=200)
-    assert table.loc["regimes", "low"] > 30 and table.loc["staying", "gain"] == 0
+    table = gains(forecasters, moves[-1], "staying")
+    assert table.loc["regimes", "low"] > 30 and table.loc["staying", "value"] == 0
     assert table.loc["regimes", "perplexity"] < 0.95 * table.loc["alike", "perplexity"]
-    over = forecast_gains(forecasters, moves[-1], "alike", seed=1, n_resamples=200)
+    over = gains(forecasters, moves[-1], "alike")
     assert over.loc["regimes", "low"] > 0
+
+
+def test_a_chain_on_the_raw_state_finds_moves_that_the_shrunk_state_explains_away(moves: list[Move]) -> None:
+    raw, shrunk = (
+        MarkovForecast(5, shrinkage, strength=None, stay=None).fit(moves[:-1]) for shrinkage in (0.0, 2.0)
+    )
+    stays = [model.chain_.transition_.diagonal().mean() for model in (raw, shrunk)]
+    assert stays[0] < 0.7 and stays[1] > 0.95
+    rivals = {"dirichlet": ShrunkShares(half_life_days=5, strength=1), "raw": raw, "shrunk": shrunk}
+    table = gains(rivals, moves[-1], "shrunk")
+    assert table.loc["raw", "low"] > 0
+    assert table.loc["raw", "perplexity"] < 0.95 * table["perplexity"].drop("raw").min()
 
 
 def test_forecasts_read_no_future_and_have_rows_of_shares(moves: list[Move]) -> None:
@@ -122,5 +125,3 @@ def test_forecasts_read_no_future_and_have_rows_of_shares(moves: list[Move]) -> 
     found = model.predict(test)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     np.testing.assert_array_equal(found, model.predict(replace(test, future=None)))
-    with pytest.raises(InputError, match="not known"):
-        forecast_gains({"regimes": model}, replace(test, future=None), "regimes", seed=1)

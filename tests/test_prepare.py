@@ -49,6 +49,9 @@ def test_complete_journey_comes_out_sorted_typed_and_counted(journey: prepare.Cl
         "basket_number": "int64",
         "quantity": "float64",
         "value": "float64",
+        "discount_value": "float64",
+        "coupon_value": "float64",
+        "n_campaigns": "float64",
     }
     keys = ["timestamp", "user_id", "basket_id", "item_id"]
     assert events[keys].equals(events[keys].sort_values(keys, ignore_index=True))

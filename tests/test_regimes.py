@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interest_lib.regimes import RegimeModel, Visits, visits_to_interests
-from interest_lib.schema import InputError
+from interest_lib.regimes import RegimeModel
+from interest_lib.visits import Visits
 
 WIDTH = 8
 MATRIX = 0.8 * np.roll(np.eye(WIDTH), 3, axis=1) + 0.2 * np.roll(np.eye(WIDTH), 1, axis=1)
@@ -117,12 +117,3 @@ def test_a_later_visit_changes_the_tastes_and_no_other_number(fitted: tuple[Visi
     other = model.adapted(walk(30, seed=5)[0])
     assert other.transition_ is model.transition_ and len(other.tastes_) <= 30
     assert len(model.tastes_) == len(visits.user_ids)
-
-
-def test_events_close_together_are_one_visit() -> None:
-    times = pd.to_datetime(["2024-01-01 08:00", "2024-01-01 08:20", "2024-01-01 09:00", "2024-01-01 09:10"])
-    log = pd.DataFrame({"user_id": 1, "timestamp": times, "category": ["tea", "tea", "tea", "ham"]})
-    visits = visits_to_interests(log)
-    assert visits.interests[visits.interest].tolist() == ["tea", "tea", "ham"]
-    with pytest.raises(InputError, match="No event"):
-        visits_to_interests(log.assign(category=None))

@@ -156,6 +156,31 @@ def test_planted_half_lives_and_groups_are_found() -> None:
     assert value("mining.groups.marketplace") == 10
 
 
+LEARNED = ["markov", "softmax", "lstm", "ridge", "tree", "svm", "mlp", "boosting"]
+SIMPLE = ["persistence", "pooled", "decay", "dirichlet"]
+
+
+@pytest.mark.parametrize("model", [*SIMPLE, *LEARNED, "mixture"])
+def test_every_rung_is_scored_a_quarter_and_a_month_ahead(model: str) -> None:
+    entry = METRICS[f"migration.p2.sse1000.{model}"]
+    assert value("migration.p2.sse1000.floor") < entry["low"] < entry["value"] < entry["high"]
+    assert entry["n"] == 1698
+    assert value("migration.p2.perplexity.floor_high") < value(f"migration.p2.perplexity.{model}") < 700
+    assert 0.3 < value(f"migration.p2.top1.{model}") < value(f"migration.p2.ndcg10.{model}") < 1
+    monthly = value(f"migration.monthly.sse1000.{model}")
+    assert monthly <= value("migration.monthly.sse1000.persistence")
+
+
+@pytest.mark.parametrize("model", LEARNED)
+def test_what_the_order_of_baskets_is_worth_is_told_with_an_interval(model: str) -> None:
+    in_order, shuffled, owed = (
+        METRICS[f"migration.{key}.{model}"] for key in ("gain_in_order", "shuffled_gain", "owed_to_order")
+    )
+    assert owed["low"] < owed["value"] < owed["high"]
+    assert in_order["value"] - shuffled["value"] == pytest.approx(owed["value"], abs=2e-6)
+    assert RESULTS["04_interest_migration"]["parameters"]["n_shuffles"] >= 2
+
+
 def test_the_next_quarter_is_foretold_better_than_by_shrinkage_and_not_below_the_floor() -> None:
     mixture, dirichlet = (value(f"migration.p2.sse1000.{name}") for name in ("mixture", "dirichlet"))
     assert value("migration.p2.sse1000.floor") < mixture < 15.1 < dirichlet

@@ -10,8 +10,8 @@ from interest_lib.forecasts import ShrunkShares, scored
 from interest_lib.migration import shares
 from interest_lib.moves import Move, move_at
 from interest_lib.schema import InputError
-from interest_lib.share_models import INPUTS, KINDS, ShareRegression, important_share_columns
-from interest_lib.share_rows import SHARE_FEATURES, ShareRowStore
+from interest_lib.share_models import KINDS, ShareRegression, kind_settings
+from interest_lib.share_rows import SHARE_FEATURES, ShareRowStore, lesson
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -45,8 +45,8 @@ def store() -> ShareRowStore:
     return ShareRowStore(BASE)
 
 
-def model(kind: str, store: ShareRowStore, inputs: str = "all") -> ShareRegression:
-    return ShareRegression(kind, inputs, settings=SMALL.get(kind), store=store)
+def model(kind: str, store: ShareRowStore) -> ShareRegression:
+    return ShareRegression(kind, settings=SMALL.get(kind), store=store)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,25 +78,32 @@ def test_prediction_reads_no_future_and_repeats_itself(
     assert again.predict(moves[2]).tobytes() == forecast.tobytes()
 
 
-@pytest.mark.parametrize("inputs", INPUTS)
-def test_fewer_columns_are_what_is_read(inputs: str, moves: list[Move], store: ShareRowStore) -> None:
-    learner = ShareRegression("ridge", inputs, n_components=4, n_selected=3, store=store).fit(moves[:2])
-    assert len(learner.columns_) == (3 if inputs == "selected" else len(SHARE_FEATURES))
-    assert learner.model_[-1].n_features_in_ == {"all": 30, "components": 4, "selected": 3}[inputs]
+def test_only_the_given_columns_are_read(moves: list[Move]) -> None:
+    store, columns = ShareRowStore(BASE), ["weekday_cos", "recent_14", "base"]
+    learner = ShareRegression("mlp", columns, store=store).fit(moves[:2])
+    assert list(learner.columns_) == columns
+    assert learner.model_[-1].n_features_in_ == 3
+    forecast, rows = learner.predict(moves[2]), store.rows(moves[2])
+    rows.inputs[:, rows.names.get_indexer(rows.names.difference(columns))] = 9e9
+    np.testing.assert_array_equal(learner.predict(moves[2]), forecast)
+    weekday = rows.inputs[:, rows.names.get_loc("weekday_cos")]
+    weekday[weekday < 0] /= 2  # what is negative is read, too
+    assert not np.array_equal(learner.predict(moves[2]), forecast)
+
+
+@pytest.mark.parametrize("n_components", [4, 50])
+def test_components_are_as_many_as_asked_for_or_as_there_are(
+    n_components: int, moves: list[Move], store: ShareRowStore
+) -> None:
+    learner = ShareRegression("ridge", n_components=n_components, store=store).fit(moves[:2])
+    assert learner.model_[-1].n_features_in_ == min(n_components, len(SHARE_FEATURES))
     np.testing.assert_allclose(learner.predict(moves[2]).sum(axis=1), 1.0)
 
 
-def test_no_more_components_than_columns(moves: list[Move], store: ShareRowStore) -> None:
-    learner = ShareRegression("ridge", "components", n_components=50, store=store).fit(moves[:1])
-    assert learner.model_[-1].n_features_in_ == len(SHARE_FEATURES)
-
-
-def test_what_tells_is_found_important(moves: list[Move], store: ShareRowStore) -> None:
-    rise = important_share_columns(moves[:2], store, random_state=0)
-    assert list(rise) == sorted(rise, reverse=True)
-    recent = {"recent_7", "recent_14", "recent_30", "recent_60", "since_days"}
-    assert recent & set(rise.index[:3])
-    assert abs(rise["department"]) < 1e-12  # the same in all rows
+def test_rows_that_are_there_teach_and_foretell_the_same(moves: list[Move], store: ShareRowStore) -> None:
+    whole = ShareRegression("ridge", store=store).fit(moves[:2]).predict(moves[2])
+    parts = ShareRegression("ridge").fit_rows(lesson(moves[:2], store)).predict_rows(store.rows(moves[2]))
+    np.testing.assert_array_equal(whole, parts)
 
 
 def test_small_shares_are_corrected_too(moves: list[Move]) -> None:
@@ -123,9 +130,18 @@ def test_some_rows_are_drawn_by_the_seed(moves: list[Move], store: ShareRowStore
 def test_what_cannot_be_learned_is_said(moves: list[Move], store: ShareRowStore) -> None:
     with pytest.raises(InputError, match="did you mean boosting"):
         ShareRegression("bosting", store=store).fit(moves[:1])
-    with pytest.raises(InputError, match="did you mean components"):
-        ShareRegression(inputs="component", store=store).fit(moves[:1])
+    with pytest.raises(InputError, match="did you mean recent_14"):
+        ShareRegression(columns=["base", "recent_41"], store=store).fit(moves[:1])
     with pytest.raises(InputError, match="with a future"):
         ShareRegression("ridge", store=store).fit([replace(moves[0], future=None)])
     with pytest.raises(InputError, match="a known future"):
         ShareRegression("ridge", store=store).fit([replace(moves[0], future=np.zeros(moves[0].shape))])
+
+
+def test_settings_reach_the_step_that_has_them(moves: list[Move]) -> None:
+    model = ShareRegression("svm", settings={"gamma": 0.5, "C": 0.02}, max_rows=500).fit(moves[:1])
+    kernel, machine = (step for _, step in model.model_.steps[-2:])
+    assert (kernel.gamma, machine.C) == (0.5, 0.02)
+    assert kind_settings("svm", 30)["gamma"] == pytest.approx(0.005)
+    with pytest.raises(InputError, match=r"setting 'gama' is unknown; .*gamma"):
+        ShareRegression("svm", settings={"gama": 1}).fit(moves[:1])

@@ -177,6 +177,26 @@ def test_order_is_learned_where_only_order_tells() -> None:
     )
 
 
+def test_a_coupon_that_tells_what_comes_is_read_and_not_where_it_is_left_out() -> None:
+    draw = np.random.default_rng(1)
+    user, day = np.repeat(np.arange(150), 30), np.tile(np.arange(30) * 4.0, 150)
+    has_coupon = draw.random((150, 9)) < 0.5  # in each fortnight; it tells of the next one
+    fortnight = (day // 14).astype(int)
+    told = has_coupon[user, np.maximum(fortnight - 1, 0)].astype(int)
+    log = pd.DataFrame(
+        {"user_id": user, "category": np.array(NAMES)[told], "basket_id": np.arange(len(user))}
+    )
+    log["timestamp"] = START + pd.to_timedelta(day, "D")
+    log["coupon_value"] = np.where(has_coupon[user, fortnight], 0.5, 0.0)
+    log = log.assign(weight=1.0, item_id=told, event="purchase").sort_values("timestamp", ignore_index=True)
+    *earlier, now = moves_of(log)
+    errors = [
+        perplexity(forecast_errors(small(without=without).fit(earlier).predict(now), now.future))
+        for without in ((), ("coupons",))
+    ]
+    assert errors[0] < 1.3 and errors[1] > 1.9, errors
+
+
 def test_the_future_is_not_read_and_the_same_input_gives_the_same_bytes() -> None:
     *earlier, now = moves_of(ordered(60))
     model = small(n_epochs=3)
