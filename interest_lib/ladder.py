@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 from joblib import delayed
@@ -14,6 +13,8 @@ from interest_lib.forecasts import Forecaster, scored
 from interest_lib.history import Floats
 from interest_lib.moves import Move
 from interest_lib.processes import all_done
+from interest_lib.share_models import ShareRegression
+from interest_lib.share_rows import ShareRowStore
 
 Forecasts = dict[str, Floats]
 
@@ -26,8 +27,7 @@ def foretold(
     Parameters
     ----------
     models : mapping of str to Forecaster
-        They are copied, not changed. Those that share a `share_rows.ShareRowStore` learn in one process,
-        which makes the rows once.
+        They are copied, not changed; rows that several read (`share_rows.ShareRowStore`) are made once.
     known : sequence of Move
         What is learned from.
     judge : Move
@@ -49,24 +49,26 @@ def foretold(
     {'pooled': array([[1.]])}
     """
     asked = replace(judge, future=None)
-    parties = [{name: models[name] for name in names} for names in _parties(models)]
-    tasks = (delayed(_predictions)(party, known, asked) for party in parties)
-    parts: list[Forecasts] = all_done(tasks, n_jobs)
-    found = {name: forecast for part in parts for name, forecast in part.items()}
-    return {name: found[name] for name in models}
+    ready = _with_rows(models, [*known, asked], n_jobs)
+    # from the last to the first, because those that take longest stand last
+    tasks = (delayed(_forecast)(model, known, asked) for model in reversed(ready.values()))
+    return dict(zip(models, reversed(all_done(tasks, n_jobs)), strict=True))
 
 
-def _parties(models: Mapping[str, Forecaster]) -> list[list[str]]:
-    """Names of the models that go together, the largest party first, as it takes longest."""
-    parties: dict[Any, list[str]] = {}
-    for name, model in models.items():
-        store = getattr(model, "store", None)
-        parties.setdefault(name if store is None else id(store), []).append(name)
-    return sorted(parties.values(), key=len, reverse=True)
+def _with_rows(models: Mapping[str, Forecaster], moves: Sequence[Move], n_jobs: int) -> dict[str, Forecaster]:
+    """Copies of the models; the rows that several of them read are made once."""
+    filled: dict[int, ShareRowStore] = {}
+    ready = {name: copy(model) for name, model in models.items()}
+    for model in ready.values():
+        if isinstance(model, ShareRegression) and model.store is not None:
+            if id(model.store) not in filled:
+                filled[id(model.store)] = model.store.filled(moves, n_jobs)
+            model.store = filled[id(model.store)]
+    return ready
 
 
-def _predictions(models: Mapping[str, Forecaster], known: Sequence[Move], judge: Move) -> Forecasts:
-    return {name: copy(model).fit(known).predict(judge) for name, model in models.items()}
+def _forecast(model: Forecaster, known: Sequence[Move], judge: Move) -> Floats:
+    return model.fit(known).predict(judge)
 
 
 def squared_errors(forecasts: Mapping[str, Floats], judge: Move) -> pd.DataFrame:

@@ -9,10 +9,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from joblib import delayed
 
 from interest_lib.forecasts import Forecaster, ShrunkShares
 from interest_lib.history import Floats, Ints
 from interest_lib.moves import Move
+from interest_lib.processes import all_done
 from interest_lib.schema import InputError
 from interest_lib.share_columns import N_NEIGHBOURS, SHARE_COLUMNS, share_columns
 from interest_lib.share_features import TABLE_COLUMNS, attribute_columns, table_columns
@@ -117,16 +119,28 @@ class ShareRowStore:
         if id(move) not in self._kept:
             if len(self._kept) == MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[id(move)] = (move, share_rows(move, self.base.predict(move), self.users))
+            self._kept[id(move)] = (move, _made(move, self.base, self.users))
         return self._kept[id(move)][1]
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the rows: in another process other moves have their places in memory."""
-        return self.__dict__ | {"_kept": {}}
+    def filled(self, moves: Sequence[Move], n_jobs: int) -> ShareRowStore:
+        """A copy that has the rows of these moves, made in so many processes."""
+        made = all_done((delayed(_made)(move, self.base, self.users) for move in moves), n_jobs)
+        store = ShareRowStore(self.base, self.users)
+        store._kept = {id(move): (move, rows) for move, rows in zip(moves, made, strict=True)}
+        return store
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In another process the moves have other places in memory."""
+        kept = {id(move): (move, rows) for move, rows in state["_kept"].values()}
+        self.__dict__.update(state | {"_kept": kept})
 
     def __sklearn_clone__(self) -> ShareRowStore:
         """Copies of a model share the store."""
         return self
+
+
+def _made(move: Move, base: Forecaster, users: pd.DataFrame | None) -> ShareRows:
+    return share_rows(move, base.predict(move), users)
 
 
 def share_rows(move: Move, base: Floats, users: pd.DataFrame | None = None) -> ShareRows:
