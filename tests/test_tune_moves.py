@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from interest_lib import rungs
 from interest_lib.schema import InputError
@@ -103,6 +104,7 @@ def test_tasks_are_those_of_p2_and_end_before_its_test(script: ModuleType, year:
 
 
 def test_two_processes_write_the_same_log(script: ModuleType, year: pd.DataFrame, tmp_path: Path) -> None:
+    get_reusable_executor().shutdown(wait=True)  # processes of other tests do not know where the script is
     few = {name: script.SPACES[name] for name in ("dirichlet", "markov", "ridge")}
     search = script.tuning.Search(few, script.SEARCH.first, "sse1000", maximise=False)
     with pytest.MonkeyPatch.context() as fewer:
@@ -143,7 +145,7 @@ def test_budgets_are_equal_and_typed_values_survive(quick: ModuleType, tmp_path:
         assert len(own) == 7 and again == own
         for row, same in zip(own, again, strict=True):
             assert {name: type(row[name]) for name in space} == {name: type(same[name]) for name in space}
-        assert {name: own[0][name] for name in space} == quick.study_settings(contender)
+        assert {name: own[0][name] for name in space} == quick.untuned(contender)
         for name, values in space.items():
             assert all(values._contains(values.to_internal_repr(row[name])) for row in own)
             assert len({row[name] for row in own}) > 1
