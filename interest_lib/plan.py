@@ -18,6 +18,7 @@ from interest_lib.project import SET_BY_RUNNER, Project, unknown
 from interest_lib.schema import InputError
 
 STAMP = "stamp.json"
+SECOND_LOG = "group_log"  # a parameter: a public log beside the study's own, used where it is at hand
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,9 @@ class Plan:
         if "dataset" in parameters:
             files = files_of(*(parameters.get(name, "") for name in ("dataset", *FILE_PARAMETERS)))
             parameters["files"] = [[file.name, self._hash(file)] for file in files]
+        if SECOND_LOG in parameters:
+            files = _files_at_hand(parameters[SECOND_LOG])
+            parameters[f"{SECOND_LOG}.files"] = [[file.name, self._hash(file)] for file in files]
         for name in FILE_PARAMETERS:
             if parameters.get(name):
                 parameters[name] = Path(parameters[name]).name
@@ -236,6 +240,14 @@ def _apply_setting(project: Project, setting: str, parameters: dict[str, dict[st
     parameters[notebook][name] = _checked(declared[name], value, f"--set {setting}")
     if name in FILE_PARAMETERS and value:
         raise InputError(f"--set {setting}: use --{name} for files, so that the run gets a name of its own")
+
+
+def _files_at_hand(dataset: str) -> list[Path]:
+    """The files of a public log, fetched if need be; none where they are not there and cannot be had."""
+    try:
+        return files_of(dataset)
+    except InputError:
+        return []
 
 
 def _literal(text: str) -> Any:

@@ -48,7 +48,9 @@ def publish(plan: Plan) -> Path:
         if plan.stamp(notebook):
             within = _within(plan.out / "reports", plan.project.root)
             _copy_artifacts(plan.artifacts / notebook, new, notebook, within)
-            timing[notebook] = _read_json(plan.artifacts / notebook / "timing.json", {})
+            left = plan.artifacts / notebook
+            parts = _read_json(left / "seconds.json", {})  # what single methods took, where a notebook tells
+            timing[notebook] = {**_read_json(left / "timing.json", {}), **parts}
         elif _carry_over(final, new, notebook):
             timing[notebook] = earlier.get(notebook, {})
     write_json(new / "timing.json", timing)

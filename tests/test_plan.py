@@ -278,3 +278,19 @@ def test_the_place_of_the_study_does_not_matter(root, tmp_path):
     copy = shutil.copytree(root, tmp_path / "copy")
     for notebook in Project(root).inputs:
         assert plan(root).fingerprint(notebook) == plan(copy, out=tmp_path).fingerprint(notebook)
+
+
+def test_a_second_log_counts_when_it_comes_or_changes_and_may_be_missing(root, tmp_path, monkeypatch):
+    write_notebook(root, "03_decay", 'group_log: str = "films"', "1")
+
+    def missing(dataset: str) -> list[Path]:
+        raise InputError(f"dataset {dataset}: there is none")
+
+    monkeypatch.setattr("interest_lib.plan.files_of", missing)
+    found = [plan(root).fingerprint("03_decay")]
+    log = tmp_path / "ratings.dat"
+    monkeypatch.setattr("interest_lib.plan.files_of", lambda dataset: [log])
+    for ratings in ("1::2", "1::3"):
+        log.write_text(ratings)
+        found.append(plan(root).fingerprint("03_decay"))
+    assert len(set(found)) == 3 and found[-1] == plan(root).fingerprint("03_decay")

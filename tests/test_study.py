@@ -123,6 +123,14 @@ def test_a_run_leaves_reports_and_a_second_one_keeps_them(root, capsys):
     assert tree(root) == before
 
 
+def test_what_single_methods_took_is_published_beside_the_whole(root):
+    (root / "artifacts/tutorial/03_decay/seconds.json").write_text('{"decay.seconds.fast": 0.5}')
+    assert run("--only", "09", "--force") == 0
+    timing = json.loads((root / "reports/tutorial/timing.json").read_text())
+    assert timing["03_decay"]["decay.seconds.fast"] == 0.5 and timing["03_decay"]["seconds"] > 0
+    assert "decay.seconds.fast" not in timing["09_findings"]
+
+
 def test_forced_in_another_folder_it_gives_the_same_bytes(root, tmp_path, capsys):
     out = tmp_path / "some {place}"
     shutil.copytree(root / "artifacts", out / "artifacts")
