@@ -4,6 +4,7 @@ from typing import Final, TypedDict
 
 import pandas as pd
 
+from interest_lib.group_labels import group_splits
 from interest_lib.history import goal, is_goal
 from interest_lib.migration import active_users, purchases
 from interest_lib.prepare import CleanLog, span_days
@@ -28,6 +29,7 @@ PARTS: Final = {
     "months": "04 from month to month",
     "quarters": "04 the next quarter",
     "new_users": "05 new users",
+    "groups": "05 transfer between groups of users, sequence networks, new items",
 }
 """What each capability is for: the notebooks' cells that need it carry the tag `needs:<capability>`."""
 
@@ -41,7 +43,7 @@ class Support(TypedDict):
 
 
 def support(
-    clean: CleanLog, horizon_days: int = 28, period_days: int = 91, min_baskets: int = 25
+    clean: CleanLog, horizon_days: int = 28, period_days: int = 91, min_baskets: int = 30
 ) -> dict[str, Support]:
     """What the log can support, and why, in sentences that a reader can be shown.
 
@@ -84,6 +86,7 @@ def support(
             int((events.groupby("user_id")["basket_number"].max() >= min_baskets).sum()),
             f"have {min_baskets} baskets or more",
         ),
+        "groups": _about_groups(clean),
     }
     return {
         name: Support(part=part, supported=told[name][0], why=told[name][1]) for name, part in PARTS.items()
@@ -137,6 +140,16 @@ def _about_columns(clean: CleanLog) -> dict[str, tuple[bool, str]]:
             "The log has no attributes that tell users apart.",
         ),
     }
+
+
+def _about_groups(clean: CleanLog) -> tuple[bool, str]:
+    """Whether an attribute parts the users into two groups from which some can be held out."""
+    splits = group_splits(clean.users, (), clean.events)
+    return _told(
+        bool(splits),
+        f"Both groups by {', '.join(splits)} are large enough to hold out users.",
+        "No attribute of users parts them into two groups of 70 who met five items or more.",
+    )
 
 
 def _distinct_texts(items: pd.DataFrame) -> int:

@@ -18,7 +18,7 @@ from interest_lib.project import SET_BY_RUNNER, Project, unknown
 from interest_lib.schema import InputError
 
 STAMP = "stamp.json"
-SECOND_LOG = "group_log"  # a parameter: a public log beside the study's own, used where it is at hand
+SECOND_LOG = "other_log"  # a parameter: a public log beside the study's own, used where it is at hand
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,16 @@ class Plan:
             fresh[name] = self._fingerprint(name, {needed: fresh[needed] for needed in inputs})
         return [name for name, fingerprint in fresh.items() if self.stamp(name) != fingerprint]
 
+    @property
+    def _on_default_data(self) -> bool:
+        return not self.request.data and self.request.dataset in (None, self.project.default_dataset)
+
     def _fingerprint(self, notebook: str, inputs: Mapping[str, str | None]) -> str:
         parameters = {name: value for name, value in self.parameters[notebook].items() if name != "out"}
         if "dataset" in parameters:
             files = files_of(*(parameters.get(name, "") for name in ("dataset", *FILE_PARAMETERS)))
             parameters["files"] = [[file.name, self._hash(file)] for file in files]
-        if SECOND_LOG in parameters:
+        if SECOND_LOG in parameters and self._on_default_data:
             files = _files_at_hand(parameters[SECOND_LOG])
             parameters[f"{SECOND_LOG}.files"] = [[file.name, self._hash(file)] for file in files]
         for name in FILE_PARAMETERS:

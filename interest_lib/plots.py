@@ -29,7 +29,7 @@ def interval_dots(ax: Axes, table: pd.DataFrame, *, reference: float | None = No
     ax.hlines(y, table["low"], table["high"], color="C0", linewidth=2.2)
     ax.plot(table["value"], y, "o", color="C0", markersize=6)
     for position, (value, high) in zip(y, table[["value", "high"]].to_numpy(), strict=True):
-        _name(ax, f"{value:.{digits}f}", (high, position))
+        _name(ax, f"{round(value, digits) + 0.0:.{digits}f}", (high, position))  # + 0.0: no -0.0
     if reference is not None:
         ax.axvline(reference, color="0.35", linewidth=1.0, linestyle="--")
     ax.set_yticks(y, [str(label) for label in table.index])
@@ -94,9 +94,9 @@ def group_map(ax: Axes, points: Floats, labels: Ints, names: Sequence[str]) -> A
 def _name(ax: Axes, text: str, point: tuple[float, float], color: str = "black") -> None:
     """Write `text` to the right of a point, readable on top of grid lines."""
     backing = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
-    ax.annotate(
-        text, point, (7, 0), textcoords="offset points", va="center", fontsize=9, color=color, bbox=backing
-    )
+    # a name that was moved out of the axes is to be seen all the same
+    name = ax.annotate(text, point, (7, 0), textcoords="offset points", annotation_clip=False)
+    name.set(va="center", fontsize=9, color=color, bbox=backing)
 
 
 def _apart(heights: Floats, gap: float) -> Floats:

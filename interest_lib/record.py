@@ -157,6 +157,17 @@ class Book:
         """Leave a small object as `name.json`."""
         write_json(self._target(f"{name}.json"), content)
 
+    def path(self, file: str) -> Path:
+        """Where a file of a kind of its own, such as the weights of a network, is to be left.
+
+        Examples
+        --------
+        >>> from tempfile import mkdtemp
+        >>> Book("05_interest_transfer", {}, Path(mkdtemp())).path("network.safetensors").name
+        'network.safetensors'
+        """
+        return self._target(file)
+
     def figure(self, figure: "Figure", name: str) -> None:
         """Leave a picture as `figures/NN_name.png`, with nothing in it that changes from run to run."""
         number = self.notebook.partition("_")[0]

@@ -9,13 +9,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from lightfm import LightFM
-from sklearn.preprocessing import normalize
 
 from interest_lib.decay import decayed_counts
-from interest_lib.history import Floats, History, codes, goal, history_but_baskets, is_goal
-from interest_lib.mining import interest_formula
-from interest_lib.ranking import keep_nearest
+from interest_lib.history import History, Ints, codes, goal, history_but_baskets, is_goal
 from interest_lib.schema import InputError
 
 
@@ -27,38 +23,81 @@ class NewUserTask:
     ----------
     source : History
         Everything that all other users did; its popularity counts their whole log.
+    source_events : pandas.DataFrame
+        The same events, row for row: ``user_id``, ``item_id``, ``basket_number`` and ``timestamp``, if known.
     user_ids : pandas.Index
         The held-out users, sorted.
-    first : pandas.DataFrame
-        Their events before the target baskets: ``user_id``, ``item_id``, ``weight``, ``basket_number``.
-    targets : pandas.DataFrame
-        Distinct ``user_id``, ``item_id`` of the target baskets, inside the vocabulary.
+    own : pandas.DataFrame
+        What they did: ``user_id``, ``item_id``, ``basket_number``, ``weight``, ``is_goal`` and ``timestamp``,
+        if known. Models read it through the methods below, which show no more than they are asked for.
+    target_baskets : (int, int)
+        First and last basket whose items are foretold, inclusive; see `targets_after`.
     user_features : scipy.sparse.csr_matrix, shape (n_source_users + n_held_out, n_user_features)
         Indicators of the users' attributes, source users first.
     item_features : scipy.sparse.csr_matrix, shape (n_items, n_item_features)
         Indicators of the items' category and department.
+    item_category : ndarray of int, shape (n_items,)
+        Code of each item's category; the last code is that of items without one.
+    categories : pandas.Index
+        Names of the categories, position = code.
     """
 
     source: History
+    source_events: pd.DataFrame
     user_ids: pd.Index
-    first: pd.DataFrame
-    targets: pd.DataFrame
+    own: pd.DataFrame
+    target_baskets: tuple[int, int]
     user_features: sp.csr_matrix
     item_features: sp.csr_matrix
+    item_category: Ints
+    categories: pd.Index
 
     @cached_property
     def source_counts(self) -> sp.csr_matrix:
         """Purchases of every source user, shape (n_source_users, n_items)."""
         return decayed_counts(self.source)
 
+    @cached_property
+    def first(self) -> pd.DataFrame:
+        """The held-out users' events before the first target basket."""
+        return self.own[self.own["basket_number"] < self.target_baskets[0]]
+
+    @cached_property
+    def targets(self) -> pd.DataFrame:
+        """Distinct ``user_id``, ``item_id`` of the target baskets, inside the vocabulary."""
+        return self.targets_after(0)
+
+    def first_target(self, n_baskets: int) -> int:
+        """Number of the first target basket when `n_baskets` are given: never one of those."""
+        return max(self.target_baskets[0], n_baskets + 1)
+
+    def targets_after(self, n_baskets: int) -> pd.DataFrame:
+        """Distinct ``user_id``, ``item_id`` of the target baskets when the first `n_baskets` are given.
+
+        Where the given baskets reach into `target_baskets`, the targets move back and keep their number: with
+        baskets 6 to 25 as targets, ten given baskets are judged by baskets 11 to 30.
+        """
+        start = self.first_target(n_baskets)
+        length = self.target_baskets[1] - self.target_baskets[0]
+        inside = self.own["is_goal"] & self.own["basket_number"].between(start, start + length)
+        pairs = self.own.loc[inside, ["user_id", "item_id"]].drop_duplicates()
+        return pairs.sort_values(["user_id", "item_id"], ignore_index=True)
+
     def own_counts(self, n_baskets: int) -> sp.csr_matrix:
         """Weighted events up to basket `n_baskets` of each held-out user, shape (n_held_out, n_items)."""
-        seen = self.first[self.first["basket_number"] <= n_baskets]
+        seen = self.own[self.own["basket_number"] <= n_baskets]
         rows = codes(self.user_ids, seen["user_id"])
         cols = codes(self.source.item_ids, seen["item_id"])
         shape = (len(self.user_ids), len(self.source.item_ids))
         counts = sp.csr_matrix((seen["weight"].to_numpy(np.float64), (rows, cols)), shape=shape)
         return sp.csr_matrix(counts.maximum(0))
+
+    def asked_on(self, n_baskets: int) -> pd.Series:
+        """Day on which each held-out user comes for the first target basket; empty without times."""
+        if "timestamp" not in self.own:
+            return pd.Series(dtype="datetime64[us]")
+        at = self.own.loc[self.own["basket_number"] >= self.first_target(n_baskets)]
+        return at.groupby("user_id")["timestamp"].min().dt.normalize().reindex(self.user_ids)
 
 
 def new_user_task(
@@ -74,7 +113,8 @@ def new_user_task(
     Parameters
     ----------
     events : pandas.DataFrame
-        ``user_id``, ``item_id``, ``weight``, ``basket_number`` and, if the log has it, ``event``.
+        ``user_id``, ``item_id``, ``weight``, ``basket_number`` and, if the log has it, ``event``, in the
+        order of time.
     held_out : pandas.Index
         Users to treat as new.
     users, items : pandas.DataFrame
@@ -100,73 +140,38 @@ def new_user_task(
     """
     is_held_out = events["user_id"].isin(held_out)
     source = history_but_baskets(events[~is_held_out], 0, min_users_per_item)
-    own = events[is_held_out & events["item_id"].isin(source.item_ids)]
-    first_target, last_target = target_baskets
-    wanted = own[is_goal(own, goal(events)) & own["basket_number"].between(first_target, last_target)]
-    if wanted.empty:
+    inside = events["item_id"].isin(source.item_ids)
+    own = events[is_held_out & inside].assign(is_goal=lambda log: is_goal(log, goal(events)))
+    if not (own["is_goal"] & own["basket_number"].between(*target_baskets)).any():
         raise InputError(
-            f"No held-out user has an item in baskets {first_target} to {last_target}: "
+            f"No held-out user has an item in baskets {target_baskets[0]} to {target_baskets[1]}: "
             "give a longer log or earlier target_baskets."
         )
     user_ids = pd.Index(held_out).sort_values()
     attributes = [name for name in users.columns if name != "user_id"]
+    columns = ["user_id", "item_id", "basket_number", *(["timestamp"] if "timestamp" in events else [])]
+    category, names = _categories(items, source.item_ids)
     return NewUserTask(
         source=source,
+        source_events=events.loc[~is_held_out & inside, columns],
         user_ids=user_ids,
-        first=own.loc[own["basket_number"] < first_target, ["user_id", "item_id", "weight", "basket_number"]],
-        targets=wanted[["user_id", "item_id"]].drop_duplicates().sort_values(["user_id", "item_id"]),
+        own=own[[*columns, "weight", "is_goal"]],
+        target_baskets=target_baskets,
         user_features=one_hot(users, source.user_ids.append(user_ids), "user_id", attributes),
         item_features=one_hot(items, source.item_ids, "item_id", ["category", "department"]),
+        item_category=category,
+        categories=names,
     )
 
 
-def popularity_prior(task: NewUserTask, n_baskets: int, strength: float) -> Floats:
-    """Own counts plus `strength` times the share of source users who buy the item.
-
-    With one basket the popular items that were not bought yet compete with the own ones; with many
-    baskets the own counts outgrow the prior, so what is borrowed fades by itself.
-
-    Parameters
-    ----------
-    task : NewUserTask
-    n_baskets : int
-        First baskets that are known.
-    strength : float
-        Purchases that an item bought by everyone is worth beforehand; 0 is own history alone.
-
-    Returns
-    -------
-    ndarray of float, shape (n_held_out, n_items)
-    """
-    return task.own_counts(n_baskets).toarray() + strength * task.source.popularity / len(
-        task.source.user_ids
-    )
-
-
-def borrow_from_nearest(
-    task: NewUserTask, n_baskets: int, borrowed_weight: float, n_neighbours: int = 100
-) -> Floats:
-    """The interest formula over the most similar source users, blended with the own purchases.
-
-    Parameters
-    ----------
-    task : NewUserTask
-    n_baskets : int
-        First baskets that are known.
-    borrowed_weight : float in [0, 1]
-        Weight of what is borrowed; the own purchases get the rest.
-    n_neighbours : int
-        Source users to borrow from, by cosine similarity of purchase counts.
-
-    Returns
-    -------
-    ndarray of float, shape (n_held_out, n_items)
-        A user without any purchase is similar to nobody and scores zero everywhere.
-    """
-    own = task.own_counts(n_baskets)
-    similarity = (normalize(own) @ normalize(task.source_counts).T).toarray()
-    borrowed = interest_formula(keep_nearest(similarity, n_neighbours), task.source_counts)
-    return (1 - borrowed_weight) * own.toarray() + borrowed_weight * borrowed
+def _categories(items: pd.DataFrame, item_ids: pd.Index) -> tuple[Ints, pd.Index]:
+    """Code of every item's category, and the categories' names; the last name is for items without one."""
+    named = items.set_index("item_id")["category"].reindex(item_ids) if "category" in items else None
+    if named is None or named.isna().all():
+        return np.zeros(len(item_ids), np.int64), pd.Index(["all"])
+    names = pd.Index(np.append(np.sort(named.dropna().unique().astype(str)), "none"))
+    found = codes(names, named.astype(str).where(named.notna(), "none"))
+    return found, names
 
 
 def one_hot(table: pd.DataFrame, ids: pd.Index, key: str, columns: Sequence[str]) -> sp.csr_matrix:
@@ -203,45 +208,3 @@ def one_hot(table: pd.DataFrame, ids: pd.Index, key: str, columns: Sequence[str]
         cells = (np.flatnonzero(known), found[known])
         blocks.append(sp.csr_matrix((np.ones(int(known.sum())), cells), shape=(len(ids), len(values))))
     return sp.csr_matrix(sp.hstack(blocks))
-
-
-def lightfm_hybrid(
-    task: NewUserTask, n_baskets: int, n_factors: int = 32, n_epochs: int = 5, random_state: int = 0
-) -> Floats:
-    """LightFM with user and item features, trained on source users and the new users' first purchases.
-
-    Every user and item has an indicator of its own beside its features. A new user without a
-    purchase has none, so that only learned features speak for them.
-
-    Parameters
-    ----------
-    task : NewUserTask
-    n_baskets : int
-        First baskets that are known.
-    n_factors, n_epochs, random_state : int
-        Length of the vectors, passes over the data, seed.
-
-    Returns
-    -------
-    ndarray of float, shape (n_held_out, n_items)
-
-    References
-    ----------
-    Kula (2015), Metadata Embeddings for User and Item Cold-start Recommendations.
-    """
-    pairs = sp.csr_matrix(sp.vstack([task.source_counts, task.own_counts(n_baskets)])).astype(np.float32)
-    pairs.data[:] = 1.0
-    has_purchase = (np.diff(pairs.indptr) > 0).astype(float)
-    users = _share_of_features(sp.diags(has_purchase), task.user_features)
-    items = _share_of_features(sp.eye(pairs.shape[1]), task.item_features)
-    model = LightFM(no_components=n_factors, loss="warp", random_state=random_state)
-    # LightFM is deterministic with one thread only.
-    model.fit(pairs.tocoo(), user_features=users, item_features=items, epochs=n_epochs, num_threads=1)
-    _, user_factors = model.get_user_representations(users[task.source_counts.shape[0] :])
-    item_bias, item_factors = model.get_item_representations(items)
-    return np.asarray(user_factors, np.float64) @ np.asarray(item_factors, np.float64).T + item_bias
-
-
-def _share_of_features(own: sp.spmatrix, features: sp.csr_matrix) -> sp.csr_matrix:
-    """Indicators side by side, each row adding up to one as LightFM expects."""
-    return normalize(sp.csr_matrix(sp.hstack([own, features])), norm="l1").astype(np.float32)

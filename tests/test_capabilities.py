@@ -58,7 +58,7 @@ def test_what_a_small_log_has_is_supported(tmp_path: Path) -> None:
     log = prepare.clean(rich, horizon_days=33)
     found = capabilities.support(log, horizon_days=33, period_days=28)
     lacking = [name for name, part in found.items() if not part["supported"]]
-    assert lacking == ["texts", "event_types", "profiles", "months", "quarters", "new_users"], (
+    assert lacking == ["texts", "event_types", "profiles", "months", "quarters", "new_users", "groups"], (
         "seven users are too few for intervals"
     )
     assert found["demographics"]["why"] == "The log tells users apart by age."

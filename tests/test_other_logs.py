@@ -108,7 +108,9 @@ def test_what_needs_times_is_skipped_and_says_so(baskets: Path) -> None:
         baskets / "03_interest_decay.html"
     )
     assert all(key.startswith(SIMULATED) for key in results(baskets, "04_interest_migration")["metrics"])
-    assert not skips(baskets / "05_interest_transfer.html")
+    assert skips(baskets / "05_interest_transfer.html") == {
+        "No attribute of users parts them into two groups of 70 who met five items or more."
+    }
     assert "The log has no times." in (baskets / "01_data_prep.html").read_text("utf-8")
 
 

@@ -13,7 +13,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = [
     *("03.half_lives_days=[30,90]", "03.n_resamples=50", "05.n_resamples=50", "06.n_resamples=50"),
-    *("05.n_factors=[4,8]", "05.n_epochs=[1,2]", "06.n_factors=[4,8]", "06.n_epochs=[1,2]"),
+    *("06.n_factors=[4,8]", "06.n_epochs=[1,2]", "05.n_held_out=40", "05.n_tests=1"),
+    *("05.source_sizes=[25]", "05.source_seeds=1", "05.n_windows=1", "05.network_epochs=1"),
+    *("05.generator_steps=10", "05.start_seeds=1", "05.group_draws=1", "05.group_items=100"),
+    *("05.planted_users=300", "05.n_proofs=1", "05.proof_users=400", "05.proof_steps=10"),
+    *("05.network_steps=10", "05.network_sizes=[]", "05.deep_items=100", "05.deep_draws=1"),
+    *("05.pretraining_updates=10", "05.fine_tuning_updates=[5]"),
     *("06.ease_items=50", "06.n_seeds=1", "02.n_trials=4", "02.group_counts=[2,4]", "02.n_feature_users=60"),
     *("03.n_simulated_logs=1", "03.n_simulated_users=100", "03.n_resamples_returns=9"),
     *("04.simulated_users=[40,80]", "04.n_epochs=1"),
@@ -93,7 +98,9 @@ def test_a_log_without_categories_runs_and_says_what_was_skipped(own_run: Path) 
     pages = sorted(own_run.glob("*.html"))
     assert len(pages) == 7
     skipped = {page.stem for page in pages if skips(page)}
-    assert skipped == {"02_interest_mining", "03_interest_decay", "04_interest_migration"}
+    assert skipped == {
+        *("02_interest_mining", "03_interest_decay", "04_interest_migration", "05_interest_transfer")
+    }
     assert any("0 users have 50 or more events with a category" in s for s in skips(pages[1]))
     assert "The log names no categories." in skips(pages[3])
     assert not any(str(own_run.parents[1]) in page.read_text("utf-8") for page in pages)

@@ -281,7 +281,7 @@ def test_the_place_of_the_study_does_not_matter(root, tmp_path):
 
 
 def test_a_second_log_counts_when_it_comes_or_changes_and_may_be_missing(root, tmp_path, monkeypatch):
-    write_notebook(root, "03_decay", 'group_log: str = "films"', "1")
+    write_notebook(root, "03_decay", 'other_log: str = "films"', "1")
 
     def missing(dataset: str) -> list[Path]:
         raise InputError(f"dataset {dataset}: there is none")

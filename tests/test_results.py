@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ def test_every_number_is_finite_and_lies_in_its_interval() -> None:
 
 def test_every_claim_has_a_verdict_and_evidence_that_was_recorded() -> None:
     claims = [claim for found in RESULTS.values() for claim in found["claims"]]
-    assert {claim["id"] for claim in claims} >= {"C1", "C4", "C9", "C10", "C11", "C12"}
+    assert {claim["id"] for claim in claims} >= {
+        *("C1", "C2", "C3", "C4", "C6", "C7", "C8", "C9", "C10", "C11", "C12")
+    }
     for claim in claims:
         assert claim["verdict"] in VERDICTS and claim["limits"] and claim["evidence"]
         assert set(claim["evidence"]) <= set(METRICS)
@@ -115,11 +118,50 @@ def test_every_model_is_scored_with_an_interval(which: str, model: str) -> None:
     assert entry["n"] == {"all": 1977, "novel": 1941}[which]
 
 
-@pytest.mark.parametrize("method", ["popularity", "own", "prior", "neighbours", "lightfm"])
-@pytest.mark.parametrize("baskets", [0, 1, 2, 5])
+COUNTED = ["popularity", "recent", "own", "prior", "demographic", "similar", "nearest", "borrowed", "fading"]
+LEARNED = ["lightfm", "multitask", "single_task", "reversal", "no_reversal", "generator"]
+
+
+@pytest.mark.parametrize("method", [*COUNTED, *LEARNED])
+@pytest.mark.parametrize("baskets", [0, 1, 2, 5, 10])
 def test_every_way_to_treat_a_newcomer_is_scored(baskets: int, method: str) -> None:
-    # 400 are drawn; a few of them buy nothing in baskets 6 to 25 that others buy, too
-    assert 390 <= METRICS[f"transfer.newuser.ndcg10.{baskets}.{method}"]["n"] <= 400
+    # 400 are drawn three times; a few of them buy nothing in the target baskets that others buy, too
+    assert 1180 <= METRICS[f"transfer.newuser.ndcg10.{baskets}.{method}"]["n"] <= 1200
+
+
+def test_fading_transfer_gains_a_fifth_after_one_basket_and_never_hurts() -> None:
+    assert value("transfer.newuser.gain_over_popularity.1.fading") >= 0.20
+    for baskets in (0, 1, 2, 5, 10):
+        assert value(f"transfer.newuser.worst.{baskets}") >= -0.01, baskets
+
+
+def test_what_is_planted_between_groups_is_found() -> None:
+    for gain in ("multitask_over_pooled", "adversarial_over_source"):
+        assert METRICS[f"transfer.planted.gain.{gain}"]["low"] > 0, gain
+    assert value("transfer.planted.discriminator.without") > 0.9
+    assert value("transfer.planted.discriminator.with") < 0.65
+    assert abs(value("transfer.planted.discriminator_in_training.with") - 0.5) < 0.05
+    loss = [value(f"transfer.planted.interest_loss.{name}") for name in ("without", "with")]
+    assert loss[1] == pytest.approx(loss[0], rel=0.02)
+
+
+def test_with_shuffled_labels_no_method_gains() -> None:
+    found = {key: METRICS[key] for key in METRICS if key.startswith("transfer.shuffled_gain.")}
+    wanted = {"demographic", "weighted", "fine_tuned", "transfer", "multitask", "adversarial"}
+    assert {key.rpartition(".")[2] for key in found} >= wanted
+    for key, gain in found.items():
+        assert gain["low"] <= 0, key
+
+
+def test_women_profit_from_men_on_movielens() -> None:
+    at = "transfer.group.movielens_1m.gender_m_to_f"
+    if f"{at}.ndcg10.50.transfer" not in METRICS and not os.environ.get("INTEREST_DATA"):
+        pytest.skip("recorded without MovieLens-1M; docs/datasets.md tells how to get it")
+    assert value(f"{at}.ndcg10.50.transfer") >= 0.141
+    assert value(f"{at}.ndcg10.all.transfer") >= 0.140
+    # as it is known, without fading: near the published numbers of one draw of women
+    assert value(f"{at}.plain.ndcg10.50.target_only") == pytest.approx(0.1168, abs=0.02)
+    assert value(f"{at}.plain.ndcg10.50.pooled") == pytest.approx(0.1339, abs=0.02)
 
 
 def test_the_summary_shows_every_claim_and_links_what_exists() -> None:

@@ -1,4 +1,4 @@
-"""New users: what may be seen of them, and what is borrowed."""
+"""New users: what may be seen of them, and what is foretold."""
 
 import ibis
 import numpy as np
@@ -39,45 +39,47 @@ def test_held_out_users_are_not_in_the_source_and_targets_are_later_baskets(
     events: pd.DataFrame, held_out: pd.Index, task: transfer.NewUserTask
 ) -> None:
     assert not task.source.user_ids.isin(held_out).any()
+    assert not task.source_events["user_id"].isin(held_out).any()
     assert task.first["basket_number"].max() == 5
     later = events[events["user_id"].isin(held_out) & events["basket_number"].between(6, 25)]
     assert len(task.targets) == len(later[["user_id", "item_id"]].drop_duplicates())
 
 
+@pytest.mark.parametrize(("given", "window"), [(0, (6, 25)), (5, (6, 25)), (6, (7, 26)), (10, (11, 30))])
+def test_targets_start_after_what_is_given_and_keep_their_number(
+    events: pd.DataFrame, held_out: pd.Index, task: transfer.NewUserTask, given: int, window: tuple
+) -> None:
+    wanted = events[events["user_id"].isin(held_out) & events["basket_number"].between(*window)]
+    pairs = wanted[["user_id", "item_id"]].drop_duplicates().sort_values(["user_id", "item_id"])
+    pd.testing.assert_frame_equal(task.targets_after(given), pairs.reset_index(drop=True))
+
+
 def test_no_basket_known_means_nothing_known(task: transfer.NewUserTask) -> None:
     assert task.own_counts(0).nnz == 0
     assert task.own_counts(2).sum() == 20 * 2 * 4
-    assert (transfer.borrow_from_nearest(task, 0, 0.3) == 0).all()
 
 
-def test_what_a_method_sees_does_not_depend_on_later_baskets(
-    events: pd.DataFrame, held_out: pd.Index, tables: tuple, task: transfer.NewUserTask
+def test_day_of_the_question_is_that_of_the_first_target_basket(
+    events: pd.DataFrame, task: transfer.NewUserTask
 ) -> None:
-    later = events["user_id"].isin(held_out) & (events["basket_number"] > 2)
-    corrupted = events.assign(item_id=events["item_id"].where(~later, 3))
-    other = transfer.new_user_task(corrupted, held_out, *tables)
-    for scores in (
-        lambda t: transfer.popularity_prior(t, 2, 2.0),
-        lambda t: transfer.borrow_from_nearest(t, 2, 0.3),
-        lambda t: transfer.lightfm_hybrid(t, 2, n_factors=4, n_epochs=2),
-    ):
-        np.testing.assert_array_equal(scores(task), scores(other))
+    user = task.user_ids[3]
+    eleventh = events[(events["user_id"] == user) & (events["basket_number"] == 11)]["timestamp"].min()
+    assert task.asked_on(10)[user] == eleventh.normalize()
 
 
-def test_blend_ends_are_own_history_and_neighbours(task: transfer.NewUserTask) -> None:
-    own = task.own_counts(2).toarray()
-    np.testing.assert_array_equal(transfer.borrow_from_nearest(task, 2, 0.0), own)
-    np.testing.assert_array_equal(transfer.popularity_prior(task, 2, 0.0), own)
-    everyone = transfer.borrow_from_nearest(task, 2, 1.0, n_neighbours=1)
-    rows = task.source_counts.toarray()
-    assert all((rows == borrowed).all(axis=1).any() for borrowed in everyone)
+def test_source_events_are_the_events_of_the_history_row_for_row(task: transfer.NewUserTask) -> None:
+    source = task.source
+    assert (source.user_ids[source.rows] == task.source_events["user_id"]).all()
+    assert (source.item_ids[source.cols] == task.source_events["item_id"]).all()
 
 
-def test_lightfm_without_a_purchase_speaks_from_features_alone(task: transfer.NewUserTask) -> None:
-    scores = transfer.lightfm_hybrid(task, 0, n_factors=4, n_epochs=3)
-    young = task.user_ids % 2 == 0
-    assert (scores[young] == scores[young][0]).all() and (scores[~young] == scores[~young][0]).all()
-    assert (scores[young][0] != scores[~young][0]).any()
+def test_items_without_a_category_share_one(events: pd.DataFrame, held_out: pd.Index, tables: tuple) -> None:
+    users, items = tables
+    some = items.assign(category=items["category"].where(items["item_id"] != 7))
+    task = transfer.new_user_task(events, held_out, users, some)
+    assert task.categories[task.item_category[task.source.item_ids == 7]] == ["none"]
+    plain = transfer.new_user_task(events, held_out, users, items.assign(category=None))
+    assert (plain.item_category == 0).all() and len(plain.categories) == 1
 
 
 def test_no_target_is_bad_input(events: pd.DataFrame, held_out: pd.Index, tables: tuple) -> None:

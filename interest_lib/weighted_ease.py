@@ -1,0 +1,179 @@
+"""Item-to-item ridge regression (EASE) of two groups of users, one of them with a weight or as a prior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+
+from interest_lib.history import Floats
+from interest_lib.schema import InputError
+
+
+def ridge_inverse(gram: Floats, ridge: float) -> Floats:
+    """``(gram + ridge * I)^-1`` by Cholesky, in double precision.
+
+    Parameters
+    ----------
+    gram : ndarray of float, shape (n_items, n_items)
+        ``X'X``; stays as it is.
+    ridge : float
+        L2 penalty, above 0.
+
+    Raises
+    ------
+    InputError
+        When the matrix cannot be inverted.
+
+    Examples
+    --------
+    >>> ridge_inverse(np.diag([1.0, 3.0]), ridge=1.0)
+    array([[0.5 , 0.  ],
+           [0.  , 0.25]])
+    """
+    matrix = np.array(gram, order="F")
+    matrix[np.diag_indices_from(matrix)] += ridge
+    try:
+        factor, _ = scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        raise InputError(
+            f"A ridge regression cannot be solved with ridge {ridge:g}: give a larger ridge."
+        ) from None
+    inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
+    lower = np.tril(inverse)
+    lower += np.tril(lower, -1).T
+    return np.asarray(lower)
+
+
+class SourceModel:
+    """EASE of the source users, from which models of both groups follow without another large inversion.
+
+    Parameters
+    ----------
+    gram : ndarray of float, shape (n_items, n_items)
+        ``X'X`` of the source users; all zero for none, which leaves a model of the target alone.
+    ridge : float
+        L2 penalty at a source user's weight of 1.
+
+    Notes
+    -----
+    EASE (Steck 2019) has ``B = I - P / diag(P)`` with ``P = (X'X + ridge * I)^-1``: histories `given` score
+    ``given - given P / diag(P)``. With source users of weight `w` and target users `T`, ``P`` becomes
+    ``(w X'X + T'T + w ridge I)^-1``. By Woodbury's identity that needs, beside the source's own ``P``, an
+    inversion as large as there are target users; where these are more than items, it is inverted outright.
+
+    Examples
+    --------
+    >>> source, target = sp.csr_matrix([[1.0, 1.0], [1.0, 0.0]]), sp.csr_matrix([[0.0, 1.0]])
+    >>> model = SourceModel((source.T @ source).toarray(), ridge=1.0)
+    >>> both = (0.5 * source.T @ source + target.T @ target).toarray()
+    >>> P = ridge_inverse(both, 0.5)
+    >>> given = sp.csr_matrix([[1.0, 0.0]])
+    >>> np.allclose(model.pooled(target, weight=0.5)(given), given.toarray() - given @ P / np.diag(P))
+    True
+    """
+
+    def __init__(self, gram: Floats, ridge: float) -> None:
+        self.gram, self.ridge = gram, ridge
+        self.inverse = ridge_inverse(gram, ridge)
+
+    def scores(self, given: sp.csr_matrix) -> Floats:
+        """Scores of the source's own model, shape (n_given, n_items)."""
+        return _ease_scores(given, given @ self.inverse, np.diag(self.inverse))
+
+    def pooled(self, target: sp.csr_matrix, weight: float) -> Callable[[sp.csr_matrix], Floats]:
+        """A model of both groups, in which a source user weighs `weight` and a target user 1.
+
+        Minimises ``weight (|S - S B|^2 + ridge |B|^2) + |T - T B|^2`` over ``B`` with an empty diagonal, `S`
+        and `T` being the users of source and target.
+
+        Parameters
+        ----------
+        target : scipy.sparse.csr_matrix of float, shape (n_target, n_items)
+        weight : float
+            Above 0; 1 is plain pooling.
+
+        Returns
+        -------
+        callable
+            Histories, shape (n_given, n_items), to their scores.
+        """
+        if target.shape[0] > target.shape[1]:
+            both = weight * self.gram + (target.T @ target).toarray()
+            inverse = ridge_inverse(both, weight * self.ridge)
+            return lambda given: _ease_scores(given, given @ inverse, np.diag(inverse))
+        known = np.asarray(target @ self.inverse)
+        inner = _symmetric(target @ known.T)
+        inner[np.diag_indices_from(inner)] += weight
+        taken = scipy.linalg.cho_solve(_factor(inner), known, check_finite=False)
+        diagonal = np.diag(self.inverse) - np.einsum("ij,ij->j", known, taken)
+
+        def scores(given: sp.csr_matrix) -> Floats:
+            return _ease_scores(given, given @ self.inverse - (given @ known.T) @ taken, diagonal)
+
+        return scores
+
+    def fine_tuned(self, target: sp.csr_matrix, ridge: float) -> Callable[[sp.csr_matrix], Floats]:
+        """A model of the target that is drawn towards the source's one instead of towards zero.
+
+        Minimises ``|T - T B|^2 + ridge |B - B_source|^2`` over ``B`` with an empty diagonal: what
+        pre-training left is the mean of the prior, and a large `ridge` stays there.
+
+        Parameters
+        ----------
+        target : scipy.sparse.csr_matrix of float, shape (n_target, n_items)
+        ridge : float
+            Above 0.
+
+        Returns
+        -------
+        callable
+            Histories, shape (n_given, n_items), to their scores.
+
+        Notes
+        -----
+        With ``E = T - T B_source`` and ``K = T T' + ridge I`` the solution is ``B_source + T' K^-1 E - Q c``,
+        where ``Q = (T'T + ridge I)^-1 = (I - T' K^-1 T) / ridge`` and ``c`` empties the diagonal.
+        """
+        if target.shape[0] > target.shape[1]:
+            return self._fine_tuned_by_items((target.T @ target).toarray(), ridge)
+        missed = target @ self.inverse / np.diag(self.inverse)
+        inner = _symmetric((target @ target.T).toarray())
+        inner[np.diag_indices_from(inner)] += ridge
+        factor = _factor(inner)
+        toward = scipy.linalg.cho_solve(factor, missed, check_finite=False)
+        own = scipy.linalg.cho_solve(factor, target.toarray(), check_finite=False)
+        emptied = _column_sums(target, toward) / ((1 - _column_sums(target, own)) / ridge)
+
+        def scores(given: sp.csr_matrix) -> Floats:
+            shared = (given @ target.T).toarray()
+            left = (given.toarray() - shared @ own) / ridge
+            return np.asarray(self.scores(given) + shared @ toward - left * emptied)
+
+        return scores
+
+    def _fine_tuned_by_items(self, gram: Floats, ridge: float) -> Callable[[sp.csr_matrix], Floats]:
+        """`fine_tuned` from the target's Gram matrix, which is smaller where users are many."""
+        left = ridge_inverse(gram, ridge)
+        moved = left @ (gram @ self.inverse / np.diag(self.inverse))  # gram (I - B_source)
+        moved -= left * (np.diag(moved) / np.diag(left))
+        return lambda given: np.asarray(self.scores(given) + given @ moved)
+
+
+def _ease_scores(given: sp.csr_matrix, projected: Floats, diagonal: Floats) -> Floats:
+    return np.asarray(given.toarray() - projected / diagonal)
+
+
+def _column_sums(sparse: sp.csr_matrix, dense: Floats) -> Floats:
+    return np.asarray(sparse.multiply(dense).sum(axis=0)).ravel()
+
+
+def _factor(matrix: Floats) -> tuple[Floats, bool]:
+    factor: tuple[Floats, bool] = scipy.linalg.cho_factor(matrix, lower=True, check_finite=False)
+    return factor
+
+
+def _symmetric(matrix: Floats) -> Floats:
+    return np.asarray(matrix + matrix.T) / 2
