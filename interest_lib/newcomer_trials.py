@@ -9,7 +9,8 @@ import pandas as pd
 from joblib import delayed
 
 from interest_lib import borrowing
-from interest_lib.fading import BasketPrior, basket_prior, fading_transfer
+from interest_lib.basket_habits import BasketPrior, basket_prior
+from interest_lib.fading import fading_transfer
 from interest_lib.newcomers import Scorer, newcomer_ndcg
 from interest_lib.processes import all_done
 from interest_lib.transfer import NewUserTask

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from interest_lib import borrowing, fading, newcomers, queries, transfer
+from interest_lib import basket_habits, borrowing, fading, newcomers, queries, transfer
 from interest_lib.schema import InputError
 from interest_lib.split import sample_users
 
@@ -20,7 +20,9 @@ METHODS = {
     "demographic": borrowing.demographic_prior,
     "similar": lambda task, n: borrowing.borrow_from_similar(task, n, 0.3),
     "nearest": lambda task, n: borrowing.borrow_from_similar(task, n, 0.3, 10),
-    "fading": lambda task, n: fading.fading_transfer(task, fading.basket_prior(task), n, n_neighbours=10),
+    "fading": lambda task, n: fading.fading_transfer(
+        task, basket_habits.basket_prior(task), n, n_neighbours=10
+    ),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import betabinom
 
-from interest_lib import borrowing, fading, queries, transfer
+from interest_lib import basket_habits, borrowing, fading, queries, transfer
 from interest_lib.split import sample_users
 
 
@@ -23,8 +23,8 @@ def task(shop: pd.DataFrame) -> transfer.NewUserTask:
 
 
 @pytest.fixture(scope="module")
-def prior(task: transfer.NewUserTask) -> fading.BasketPrior:
-    return fading.basket_prior(task)
+def prior(task: transfer.NewUserTask) -> basket_habits.BasketPrior:
+    return basket_habits.basket_prior(task)
 
 
 ROWS = np.arange(20)
@@ -45,7 +45,7 @@ def test_infinite_strength_gives_the_prior() -> None:
 
 
 def test_no_history_gives_the_prior_the_same_for_everyone(
-    task: transfer.NewUserTask, prior: fading.BasketPrior
+    task: transfer.NewUserTask, prior: basket_habits.BasketPrior
 ) -> None:
     fresh = fading.fading_transfer(task, prior, 0)(ROWS)
     np.testing.assert_array_equal(fresh, fading.fading_transfer(task, prior, 0, own=False)(ROWS))
@@ -56,14 +56,16 @@ def test_no_history_gives_the_prior_the_same_for_everyone(
 
 
 def test_what_is_borrowed_alone_does_not_count_own_baskets(
-    task: transfer.NewUserTask, prior: fading.BasketPrior
+    task: transfer.NewUserTask, prior: basket_habits.BasketPrior
 ) -> None:
     alone = fading.fading_transfer(task, prior, 5, neighbour_weight=0.0, own=False)(ROWS)
     np.testing.assert_array_equal(alone, fading.fading_transfer(task, prior, 0)(ROWS))
 
 
-def test_much_history_gives_the_own_ranking(task: transfer.NewUserTask, prior: fading.BasketPrior) -> None:
-    had = fading.own_baskets(task, 40).toarray()
+def test_much_history_gives_the_own_ranking(
+    task: transfer.NewUserTask, prior: basket_habits.BasketPrior
+) -> None:
+    had = basket_habits.own_baskets(task, 40).toarray()
     weak = fading.fading_transfer(task, prior, 40, common_baskets=1e-9)(ROWS)
     for own, scores in zip(had, weak, strict=True):
         assert (np.diff(own[np.argsort(-scores)]) <= 0).all()
@@ -71,7 +73,7 @@ def test_much_history_gives_the_own_ranking(task: transfer.NewUserTask, prior: f
 
 
 def test_what_is_borrowed_fades_with_baskets_and_differs_by_category(
-    task: transfer.NewUserTask, prior: fading.BasketPrior
+    task: transfer.NewUserTask, prior: basket_habits.BasketPrior
 ) -> None:
     shares = fading.borrowed_share(8.0, np.array([0, 1, 8, 1000]))
     np.testing.assert_allclose(shares, [1, 8 / 9, 0.5, 8 / 1008])
@@ -82,12 +84,12 @@ def test_what_is_borrowed_fades_with_baskets_and_differs_by_category(
 
 
 def test_likelihood_equals_the_beta_binomial_up_to_its_constant(task: transfer.NewUserTask) -> None:
-    had, n_baskets = fading._source_baskets(task, 12)
+    had, n_baskets = basket_habits._source_baskets(task, 12)
     mean = np.asarray(had.sum(axis=0)).ravel() / n_baskets.sum()
-    found = fading._log_likelihood(had, n_baskets, mean)
+    found = basket_habits._log_likelihood(had, n_baskets, mean)
     column = had[:, [7]].toarray().ravel()
     m = mean[7]
-    written = [betabinom(n_baskets, s * m, s - s * m).logpmf(column).sum() for s in fading.STRENGTHS]
+    written = [betabinom(n_baskets, s * m, s - s * m).logpmf(column).sum() for s in basket_habits.STRENGTHS]
     np.testing.assert_allclose(found[:, 7] - found[0, 7], np.array(written) - written[0], atol=1e-8)
 
 
@@ -104,13 +106,13 @@ def test_planted_strengths_are_found() -> None:
     items["category"] = items["item_id"].str[:-1]
     users = pd.DataFrame({"user_id": np.arange(150)})
     task = transfer.new_user_task(log, pd.Index([0, 1]), users, items, (6, 25))
-    fitted = pd.Series(fading.basket_prior(task).strength_baskets, task.categories).drop("none")
+    fitted = pd.Series(basket_habits.basket_prior(task).strength_baskets, task.categories).drop("none")
     assert 40 < fitted["alike"] < 90 and 1.1 < fitted["apart"] < 2.0
 
 
 def test_as_many_users_are_expected_to_have_an_item_as_do(task: transfer.NewUserTask) -> None:
     strength = np.full(5, 12.0)
-    had, n_baskets = fading._source_baskets(task, 30)
+    had, n_baskets = basket_habits._source_baskets(task, 30)
     habits = sp.csr_matrix(sp.hstack([had, n_baskets[:, None]]))
     mean = fading._matched_mean(habits, task.item_category, strength)
     expected = sum(fading.chance_of_any(mean, np.full(60, 12.0), np.zeros(60), 0, int(n)) for n in n_baskets)
@@ -119,16 +121,16 @@ def test_as_many_users_are_expected_to_have_an_item_as_do(task: transfer.NewUser
 
 def test_a_basket_counts_once_however_much_of_an_item_is_in_it(task: transfer.NewUserTask) -> None:
     doubled = replace(task, own=pd.concat([task.own, task.own]))
-    assert (fading.own_baskets(task, 5) != fading.own_baskets(doubled, 5)).nnz == 0
+    assert (basket_habits.own_baskets(task, 5) != basket_habits.own_baskets(doubled, 5)).nnz == 0
     assert (task.own_counts(5) != doubled.own_counts(5)).nnz > 0
 
 
 def test_planted_repeaters_rank_own_first_and_neighbours_help(
-    task: transfer.NewUserTask, prior: fading.BasketPrior
+    task: transfer.NewUserTask, prior: basket_habits.BasketPrior
 ) -> None:
     leaning = fading.fading_transfer(task, prior, 5, neighbour_weight=1.0)(ROWS)
     average = fading.fading_transfer(task, prior, 5, neighbour_weight=0.0)(ROWS)
-    own = fading.own_baskets(task, 5).toarray()
+    own = basket_habits.own_baskets(task, 5).toarray()
     assert (leaning != average).any()
     assert average[own >= 3].min() > average[own == 0].max()
     assert borrowing.own_history(task, 5)(ROWS).shape == leaning.shape

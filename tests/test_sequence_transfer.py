@@ -9,14 +9,13 @@ import scipy.sparse as sp
 
 from interest_lib.groups import GroupTask, group_task
 from interest_lib.item_sequences import sequences_of
+from interest_lib.sequence_rivals import followers_ridge, simple_rivals
 from interest_lib.sequence_training import Lessons
 from interest_lib.sequence_transfer import (
     _first_half,
     carried_over,
     continued_update,
-    followers_ridge,
     pretrained_scores,
-    simple_rivals,
 )
 
 N_ITEMS = 40
