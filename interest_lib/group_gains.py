@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from interest_lib.group_transfer import ALONE, CHOSEN, SOURCE
-from interest_lib.metrics import bootstrap_mean, relative_gain
+from interest_lib.metrics import Interval, bootstrap_mean, relative_gain
+from interest_lib.schema import InputError
 
 _CELL = ["dataset", "split", "size", "seed"]
 
@@ -58,6 +59,20 @@ def size_scores(scores: pd.DataFrame, seed: int, n_resamples: int = 1000) -> pd.
     return table.set_axis(pd.MultiIndex.from_tuples(table.index, names=["n_target", "size", "method"]))
 
 
+def gain_or_none(new: pd.Series, base: pd.Series, seed: int = 0, n_resamples: int = 1000) -> Interval | None:
+    """`metrics.relative_gain`; None where the base scores zero for (nearly) every user, as in tiny logs.
+
+    Examples
+    --------
+    >>> gain_or_none(pd.Series([0.1, 0.2]), pd.Series([0.0, 0.0])) is None
+    True
+    """
+    try:
+        return relative_gain(new, base, seed, n_resamples)
+    except InputError:
+        return None
+
+
 def size_gains(
     scores: pd.DataFrame, over: str = ALONE, method: str = CHOSEN, seed: int = 0, n_resamples: int = 1000
 ) -> pd.DataFrame:
@@ -86,8 +101,9 @@ def size_gains(
     for (n_target, size), part in scores.groupby(["n_target", "size"]):
         table = by_user(part)
         if {over, method} <= set(table):
-            gain = relative_gain(table[method], table[over], seed, n_resamples)
-            rows[size] = {"n_target": n_target, **vars(gain)}
+            gain = gain_or_none(table[method], table[over], seed, n_resamples)
+            if gain:
+                rows[size] = {"n_target": n_target, **vars(gain)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("size")
 
 

@@ -68,6 +68,24 @@ def held_out_task(
     )
 
 
+def most_met(events: pd.DataFrame, is_source: pd.Series, n_items: int) -> pd.DataFrame:
+    """Events with the items that most users met; all events where too few users would be left to hold out.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user_id": [1, 1, 2], "item_id": ["a", "b", "a"]})
+    >>> len(most_met(log, pd.Series({1: True, 2: False}), n_items=1))
+    3
+    """
+    met = events.drop_duplicates(["user_id", "item_id"])["item_id"].value_counts().sort_index()
+    part = events[events["item_id"].isin(met.nlargest(n_items).index)]
+    try:
+        held_out_task(part, is_source)
+    except InputError:
+        return events
+    return part
+
+
 def draw_scores(
     events: pd.DataFrame,
     is_source: pd.Series,
