@@ -214,4 +214,11 @@ def test_a_draw_is_judged_by_all_methods(
     pd.testing.assert_frame_equal(runs[0].ndcg, runs[1].ndcg)
     assert runs[0].diversity == runs[1].diversity and runs[0].starts == runs[1].starts
     assert runs[0].ndcg.groupby(["method", "baskets", "strength"]).ngroups == 7 * (1 + 3)
-    assert set(learned_transfer.blended_best(runs[0].ndcg).values()) <= {10.0, 40.0}
+
+
+def test_own_history_is_left_out_where_it_only_misleads() -> None:
+    """Judged where there is some: without any basket all strengths are the same."""
+    rows = [("a", 0, np.inf, 0.9), ("a", 1, 2.0, 0.3), ("a", 1, np.inf, 0.2)]
+    rows += [("b", 0, np.inf, 0.1), ("b", 1, 2.0, 0.1), ("b", 1, np.inf, 0.2)]
+    tuning = pd.DataFrame(rows, columns=["method", "baskets", "strength", "ndcg"])
+    assert learned_transfer.blended_best(tuning) == {"a": 2.0, "b": np.inf}
