@@ -253,7 +253,8 @@ def _require_all_cells(book: nbformat.NotebookNode, notebook: str, kept: str) ->
 
 def _failure(notebook: str, cell: int | None, name: str, message: str, kept: str) -> Exception:
     if name == InputError.__name__:
-        return InputError(" ".join(message.split()))
+        where = "" if notebook == DATA_NOTEBOOK else f"{notebook}: "  # reading data names the file itself
+        return InputError(where + " ".join(message.split()))
     return NotebookError(f"{notebook}, cell [{cell}]: {name}: {_one_line(message)}; {kept}")
 
 

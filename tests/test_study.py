@@ -182,7 +182,7 @@ def test_bad_input_found_by_a_notebook_is_one_sentence_and_status_2(root):
     raising = f'from interest_lib.schema import InputError\n\nraise InputError("{text}")'
     write_notebook(root, "03_decay", DECAY_PARAMETERS, raising)
     done = run_process(root)
-    assert (done.returncode, done.stderr) == (2, f"error: {text}\n")
+    assert (done.returncode, done.stderr) == (2, f"error: 03_decay: {text}\n")
     assert tree(root / "reports") == before
 
 
