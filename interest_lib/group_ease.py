@@ -11,7 +11,10 @@ import scipy.sparse as sp
 from interest_lib.group_transfer import ALONE, SOURCE, Method, Scorer
 from interest_lib.groups import GroupTask
 from interest_lib.history import Floats, Ints
-from interest_lib.weighted_ease import SourceModel
+from interest_lib.weighted_ease import SourceModel, target_model
+
+_LONGEST_LIST: Final = 100
+_KEPT: Final = 9  # ways to weigh the histories of some users
 
 _HALF_LIVES: Final = (None, 20.0, 5.0)
 _RIDGES: Final = (30.0, 100.0, 300.0, 1000.0, 3000.0)
@@ -34,7 +37,7 @@ def ease_methods(
     task : GroupTask
         Its source is learned from once; fit the methods on this task, or the same one `with_validation`.
     n_items : int
-        Items met by most users; the others are recommended last.
+        Items met by most users; the others are recommended last, where nothing else is left.
     half_lives : sequence of float or None
         Candidates: when scores are made, a given item's weight halves with so many items met after it.
 
@@ -72,19 +75,28 @@ class _Models:
 
     def __init__(self, task: GroupTask, n_items: int) -> None:
         self.n_items = min(n_items, len(task.item_ids))
-        users = self._met(task, task.source)
+        users = _met(task, task.source, self.n_items)
         self.gram = (users.T @ users).toarray()
         self.sources: dict[float, SourceModel] = {}
         self.last: tuple[Any, Callable[[sp.csr_matrix], Floats]] | None = None
+        # the same object for the same users: models know by it what they have multiplied before
+        self.targets: list[tuple[Any, sp.csr_matrix]] = []
+        self.given: list[tuple[Any, sp.csr_matrix]] = []
 
     def fitter(self, name: str) -> Callable[[GroupTask, int, Any, int], Scorer]:
         def fit(task: GroupTask, n_target: int, setting: Any, seed: int) -> Scorer:
             ridge, amount, half_life = setting
-            target = self._met(task, task.target[:n_target])
-            key = (name, target.shape, target.nnz, ridge, amount)  # a half-life is for scoring only
+            target = self._target(task, n_target)
+            key = (name, id(target), ridge, amount)  # a half-life is for scoring only
             if self.last is None or self.last[0] != key:
                 self.last = (key, self._model(name, target, ridge, amount))
-            return _scorer(self.last[1], task, self.n_items, half_life)
+            model = self.last[1]
+
+            def scores(rows: Ints) -> Floats:
+                given = self._given(task, rows, half_life)
+                return _padded(model(given), given, len(task.item_ids))
+
+            return scores
 
         return fit
 
@@ -92,7 +104,7 @@ class _Models:
         self, name: str, target: sp.csr_matrix, ridge: float, amount: float | None
     ) -> Callable[[sp.csr_matrix], Floats]:
         if name == ALONE:
-            return _Alone(self.n_items, ridge).pooled(target, 1.0)
+            return target_model(target, ridge)
         if ridge not in self.sources:
             self.sources[ridge] = SourceModel(self.gram, ridge)
         source = self.sources[ridge]
@@ -102,33 +114,52 @@ class _Models:
             return source.fine_tuned(target, amount or ridge)
         return source.pooled(target, 1.0 if amount is None else amount)
 
-    def _met(self, task: GroupTask, rows: Ints) -> sp.csr_matrix:
-        users = sp.csr_matrix(task.met[rows][:, : self.n_items], dtype=np.float64)
-        users.data[:] = 1.0
-        return users
+    def _target(self, task: GroupTask, n_target: int) -> sp.csr_matrix:
+        rows = task.target[:n_target]
+        key = (task.met, rows.tobytes())
+        return _kept(self.targets, key, 1, lambda: _met(task, rows, self.n_items))
+
+    def _given(self, task: GroupTask, rows: Ints, half_life: float | None) -> sp.csr_matrix:
+        key = (task.met, rows.tobytes(), half_life)
+        return _kept(self.given, key, _KEPT, lambda: _weighted(task, rows, half_life)[:, : self.n_items])
 
 
-class _Alone(SourceModel):
-    """No source: its inverse is known."""
+def _kept(
+    found: list[tuple[Any, sp.csr_matrix]], key: Any, n_kept: int, make: Callable[[], sp.csr_matrix]
+) -> sp.csr_matrix:
+    """What was made for the same matrix (the first of the key) and the rest of the key, or made now."""
+    for known, matrix in found:
+        if known[0] is key[0] and known[1:] == key[1:]:
+            return matrix
+    matrix = sp.csr_matrix(make())
+    found[:] = [(key, matrix), *found[: n_kept - 1]]
+    return matrix
 
-    def __init__(self, n_items: int, ridge: float) -> None:
-        self.gram, self.ridge = np.zeros((n_items, n_items)), ridge
-        self.inverse = np.eye(n_items) / ridge
+
+def _met(task: GroupTask, rows: Ints, n_items: int) -> sp.csr_matrix:
+    users = sp.csr_matrix(task.met[rows][:, :n_items], dtype=np.float64)
+    users.data[:] = 1.0
+    return users
 
 
-def _scorer(
-    model: Callable[[sp.csr_matrix], Floats], task: GroupTask, n_items: int, half_life: float | None
-) -> Scorer:
-    def scores(rows: Ints) -> Floats:
-        given = sp.csr_matrix(task.met[rows], dtype=np.float64)
-        if half_life is None:
-            given.data[:] = 1.0
-        else:
-            latest = np.maximum.reduceat(np.append(given.data, 0.0), given.indptr[:-1])
-            given.data = 0.5 ** ((np.repeat(latest, np.diff(given.indptr)) - given.data) / half_life)
-        found = model(sp.csr_matrix(given[:, :n_items]))
-        full = np.full((len(rows), len(task.item_ids)), found.min() - 1.0)
-        full[:, :n_items] = found
-        return full
+def _weighted(task: GroupTask, rows: Ints, half_life: float | None) -> sp.csr_matrix:
+    """Histories whose items count less the more were met after them."""
+    given = sp.csr_matrix(task.met[rows], dtype=np.float64)
+    if half_life is None:
+        given.data[:] = 1.0
+    else:
+        latest = np.maximum.reduceat(np.append(given.data, 0.0), given.indptr[:-1])
+        given.data = 0.5 ** ((np.repeat(latest, np.diff(given.indptr)) - given.data) / half_life)
+    return given
 
-    return scores
+
+def _padded(found: Floats, given: sp.csr_matrix, n_items: int) -> Floats:
+    """Scores with columns for the other items, which come last, where a list might run out of items.
+
+    Otherwise they could not get into a list, and ranking them would take longer than all the rest.
+    """
+    n_rows, n_scored = found.shape
+    if int(given.getnnz(axis=1).max(initial=0)) <= n_scored - _LONGEST_LIST:
+        return found
+    last = np.full((n_rows, n_items - n_scored), found.min() - 1.0)
+    return np.hstack([found, last])

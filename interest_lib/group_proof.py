@@ -12,8 +12,9 @@ import torch
 from sklearn.metrics import balanced_accuracy_score
 
 from interest_lib.group_labels import shuffled_labels
-from interest_lib.group_market import planted_groups
-from interest_lib.group_network import GroupNetwork, Training, fit_network, network_methods, network_scorer
+from interest_lib.group_market import GIVEN, campaign_log, moved_log
+from interest_lib.group_network import GroupNetwork, network_scorer
+from interest_lib.group_training import Training, fit_network, network_methods
 from interest_lib.group_transfer import Method
 from interest_lib.groups import GroupTask, group_task, ndcg
 from interest_lib.history import Floats, Ints
@@ -21,87 +22,6 @@ from interest_lib.rate_network import one_thread
 from interest_lib.reversal import discriminator, group_loss
 
 _MOST_TESTED: Final = 1000  # users scored at once; the marketplaces have some hundred items
-_GIVEN: Final = 0.5  # of what held-out users met: short histories, as the campaigns' items are among them
-
-
-def campaign_log(
-    n_users: int = 2000, n_items: int = 600, n_campaign: int = 10, per_user: int = 5, seed: int = 0
-) -> tuple[pd.DataFrame, pd.Series]:
-    """Two groups of like tastes, each drawn in by a campaign of its own.
-
-    A campaign shows popular items. Whoever came by it met some of them first, at random; for the other group
-    the same items are a sign of interest.
-
-    Parameters
-    ----------
-    n_users, n_items : int
-        Sizes of the marketplace.
-    n_campaign, per_user : int
-        Items that a campaign shows, and how many of them a user meets.
-    seed : int
-
-    Returns
-    -------
-    events, is_source
-        As of `group_market.planted_groups`.
-
-    Examples
-    --------
-    >>> events, is_source = campaign_log(n_users=40, n_items=80)
-    >>> len(events.groupby("user_id")), bool(is_source.any())
-    (40, True)
-    """
-    events, is_source = planted_groups(n_users, 0.0, 60.0, n_items, seed)
-    rng = np.random.default_rng([seed, 1])
-    common = rng.permutation(events["item_id"].value_counts().index[: 2 * n_campaign].sort_values())
-    parts = []
-    for users, shown in (
-        (is_source.index[is_source], common[:n_campaign]),
-        (is_source.index[~is_source], common[n_campaign:]),
-    ):
-        chosen = np.argsort(rng.random((len(users), n_campaign)), axis=1)[:, :per_user]
-        parts.append(pd.DataFrame({"user_id": users.repeat(per_user), "item_id": shown[chosen.ravel()]}))
-    first = pd.concat(parts).assign(timestamp=events["timestamp"].min() - pd.Timedelta(days=1))
-    return pd.concat([first, events], ignore_index=True), is_source
-
-
-def moved_log(
-    n_users: int = 2000, n_items: int = 600, moved_share: float = 0.8, seed: int = 0
-) -> tuple[pd.DataFrame, pd.Series]:
-    """Two groups with like beginnings, from which the target group goes on to other items.
-
-    In the second half of what a target user met, items are replaced by their partners: those next to them in
-    popularity, which mostly belong to another taste. The beginnings do not tell the groups apart.
-
-    Parameters
-    ----------
-    n_users, n_items : int
-        Sizes of the marketplace.
-    moved_share : float
-        Share of later items that are replaced.
-    seed : int
-
-    Returns
-    -------
-    events, is_source
-        As of `group_market.planted_groups`.
-
-    Examples
-    --------
-    >>> events, is_source = moved_log(n_users=40, n_items=80)
-    >>> bool(events.duplicated(["user_id", "item_id"]).any())
-    False
-    """
-    events, is_source = planted_groups(n_users, 0.0, 60.0, n_items, seed)
-    events = events.drop_duplicates(["user_id", "item_id"], ignore_index=True)
-    rank = pd.Series(events["item_id"].value_counts().sort_index().sort_values(kind="stable").index)
-    partner = pd.Series(rank.to_numpy()[np.minimum(np.arange(len(rank)) ^ 1, len(rank) - 1)], index=rank)
-    by_user = events.groupby("user_id")["item_id"]
-    late = by_user.cumcount() >= _GIVEN * by_user.transform("size")
-    moves = late & ~events["user_id"].map(is_source)
-    moves &= np.random.default_rng([seed, 2]).random(len(events)) < moved_share
-    items = events["item_id"].where(~moves, events["item_id"].map(partner))
-    return events.assign(item_id=items).drop_duplicates(["user_id", "item_id"], ignore_index=True), is_source
 
 
 @dataclass(frozen=True)
@@ -141,7 +61,7 @@ def blindness(
     Parameters
     ----------
     events, is_source
-        As of `campaign_log`.
+        As of `group_market.campaign_log`.
     reversal : float
     n_steps : int
     seed : int
@@ -175,7 +95,7 @@ def head_scores(
     Parameters
     ----------
     events, is_source
-        As of `moved_log`.
+        As of `group_market.moved_log`.
     n_steps : int
         The longest training.
     seed : int
@@ -189,9 +109,29 @@ def head_scores(
     """
     task, _ = _task(events, is_source, seed, shuffled)
     names = ("network_pooled", "network_weighted", "multitask")
-    every = network_methods(n_steps)
+    every = network_methods(task, n_steps)
     table: pd.DataFrame = pd.concat([_tuned(task, every[name], seed).rename(name) for name in names], axis=1)
     return table
+
+
+def proof(
+    kind: str, n_users: int = 2000, n_steps: int = 600, seed: int = 0, shuffled: bool = False
+) -> Blindness | pd.DataFrame:
+    """One log and what networks find in it, as one piece of work.
+
+    Parameters
+    ----------
+    kind : str
+        ``heads`` for `head_scores` of a `group_market.moved_log`, which takes longer, or ``blind`` for
+        `blindness` of a `group_market.campaign_log`.
+    n_users : int
+        Size of the log.
+    n_steps, seed, shuffled
+        As there; the seed also draws the log.
+    """
+    if kind == "heads":
+        return head_scores(*moved_log(n_users, seed=seed), n_steps, seed, shuffled)
+    return blindness(*campaign_log(n_users, seed=seed), n_steps=n_steps, seed=seed, shuffled=shuffled)
 
 
 def _tuned(task: GroupTask, method: Method, seed: int) -> pd.Series:
@@ -205,7 +145,7 @@ def _task(events: pd.DataFrame, is_source: pd.Series, seed: int, shuffled: bool)
     """The task, and source users whom nothing is learned from: as many as test users."""
     labels = shuffled_labels(is_source, seed) if shuffled else is_source
     n_test = min(_MOST_TESTED, int((~labels).sum()) // 4)
-    task = group_task(events, labels, n_test, n_test // 2, given_share=_GIVEN, seed=seed)
+    task = group_task(events, labels, n_test, n_test // 2, given_share=GIVEN, seed=seed)
     order = np.random.default_rng([seed, 3]).permutation(task.source)
     return replace(task, source=np.sort(order[n_test:])), np.sort(order[:n_test])
 
@@ -213,7 +153,7 @@ def _task(events: pd.DataFrame, is_source: pd.Series, seed: int, shuffled: bool)
 def _first_part(task: GroupTask, rows: Ints) -> sp.csr_matrix:
     """What users met first, as much as is given of held-out ones."""
     met = sp.csr_matrix(task.met[rows], copy=True)
-    n_given = np.maximum(np.floor(_GIVEN * np.diff(met.indptr)), 1)
+    n_given = np.maximum(np.floor(GIVEN * np.diff(met.indptr)), 1)
     met.data = (met.data <= np.repeat(n_given, np.diff(met.indptr))).astype(np.float32)
     return met
 

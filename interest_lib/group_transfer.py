@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from interest_lib.groups import BATCH_USERS, GroupTask, group_task, ndcg, with_validation
+from interest_lib.groups import BATCH_USERS, GroupTask, group_task, with_validation
 from interest_lib.history import Floats, Ints
+from interest_lib.metrics import ndcg_at_k
+from interest_lib.ranking import ranked_lists
 from interest_lib.schema import InputError
 
 Scorer = Callable[[Ints], Floats]
-"""Rows of users to their scores, shape (n_rows, n_items)."""
+"""Rows of users to their scores, shape (n_rows, n_items); items without a column are not recommended."""
 
 ALONE: Final = "target_only"
 SOURCE: Final = "source_only"
@@ -86,6 +89,27 @@ def most_met(events: pd.DataFrame, is_source: pd.Series, n_items: int) -> pd.Dat
     return part
 
 
+class Judged(NamedTuple):
+    """What came of one draw.
+
+    Attributes
+    ----------
+    scores : pandas.DataFrame
+        ``size`` ("0" for source only, "25", ..., "all"), ``n_target``, ``method``, ``user_id``, ``ndcg``.
+        Method ``transfer`` is at each size the one with the best validation score among those that use both
+        groups.
+    trials : pandas.DataFrame
+        ``size``, ``method``, ``setting``, ``ndcg`` on validation users.
+    seconds : dict of str to float
+        Processor time by method, of all trials at all sizes together; what methods share counts where it is
+        needed first. For `timing.json`, as it differs from run to run.
+    """
+
+    scores: pd.DataFrame
+    trials: pd.DataFrame
+    seconds: dict[str, float]
+
+
 def draw_scores(
     events: pd.DataFrame,
     is_source: pd.Series,
@@ -94,7 +118,7 @@ def draw_scores(
     seed: int = 0,
     k: int = 10,
     min_users_per_item: int = 1,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> Judged:
     """`transfer_scores` on one draw of held-out users, and of target users to learn from.
 
     Parameters
@@ -112,8 +136,8 @@ def draw_scores(
     --------
     >>> from interest_lib.group_ease import ease_methods
     >>> from interest_lib.group_market import planted_groups
-    >>> scores, trials = draw_scores(*planted_groups(n_users=200, n_items=80), ease_methods, sizes=[])
-    >>> sorted(scores["size"].unique()), int(trials.groupby("method").size().max())
+    >>> found = draw_scores(*planted_groups(n_users=200, n_items=80), ease_methods, sizes=[])
+    >>> sorted(found.scores["size"].unique()), int(found.trials.groupby("method").size().max())
     (['0', 'all'], 15)
     """
     task = held_out_task(events, is_source, seed, min_users_per_item)
@@ -122,7 +146,7 @@ def draw_scores(
 
 def transfer_scores(
     task: GroupTask, methods: Mapping[str, Method], sizes: Sequence[int], seed: int = 0, k: int = 10
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> Judged:
     """Choose settings on validation users, score test users once, for target groups of growing size.
 
     Parameters
@@ -139,30 +163,26 @@ def transfer_scores(
 
     Returns
     -------
-    scores : pandas.DataFrame
-        ``size`` ("0" for source only, "25", ..., "all"), ``n_target``, ``method``, ``user_id``, ``ndcg``.
-        Method ``transfer`` is at each size the one with the best validation score among those that use both
-        groups.
-    trials : pandas.DataFrame
-        ``size``, ``method``, ``setting``, ``ndcg`` on validation users.
+    Judged
     """
     full = with_validation(task)
     kept = sorted({n for n in sizes if 0 < 4 * n <= 3 * len(task.target)})
     plan = [("0", 0, 0, task)] + [(str(n), n, n, task) for n in kept]
     plan.append(("all", len(task.target), len(full.target), full))
-    tables, trials = [], []
+    tables: list[pd.DataFrame] = []
+    trials: list[tuple[str, str, str, float]] = []
+    seconds = dict.fromkeys(methods, 0.0)
     for size, n_tried, n_target, final in plan:
         chosen: dict[str, tuple[float, pd.Series]] = {}
         for name, method in methods.items():
             if method.needs_target == (size == "0"):
                 continue
-            tried = [
-                _mean_ndcg(task, task.validation, method.fit(task, n_tried, setting, seed), k)
-                for setting in method.settings
-            ]
-            best = method.settings[int(np.argmax(tried))]
-            values = _ndcg(final, final.test, method.fit(final, n_target, best, seed), k)
-            chosen[name] = (max(tried), values)
+            begun = time.process_time()
+            tried, score = _tried(task, method, n_tried, seed, k)
+            if final is not task:
+                score = method.fit(final, n_target, method.settings[int(np.argmax(tried))], seed)
+            chosen[name] = (max(tried), _ndcg(final, final.test, score, k))
+            seconds[name] += time.process_time() - begun
             trials += [(size, name, str(s), v) for s, v in zip(method.settings, tried, strict=True)]
         both = {name: found for name, found in chosen.items() if name not in (ALONE, SOURCE)}
         if both:
@@ -172,16 +192,33 @@ def transfer_scores(
             for name, (_, values) in chosen.items()
         ]
     columns = ["size", "n_target", "method", "user_id", "ndcg"]
-    return (
-        pd.concat(tables, ignore_index=True)[columns],
-        pd.DataFrame(trials, columns=["size", "method", "setting", "ndcg"]),
-    )
+    scores = pd.concat(tables, ignore_index=True)[columns]
+    return Judged(scores, pd.DataFrame(trials, columns=["size", "method", "setting", "ndcg"]), seconds)
+
+
+def _tried(task: GroupTask, method: Method, n_target: int, seed: int, k: int) -> tuple[list[float], Scorer]:
+    """The validation score of every setting, and the scorer of the first that is best: fitted once."""
+    tried: list[float] = []
+    for setting in method.settings:
+        score = method.fit(task, n_target, setting, seed)
+        value = float(_ndcg(task, task.validation, score, k).mean())
+        if not tried or value > max(tried):
+            best = score
+        tried.append(value)
+    return tried, best
 
 
 def _ndcg(task: GroupTask, rows: Ints, score: Scorer, k: int) -> pd.Series:
     parts = [rows[start : start + BATCH_USERS] for start in range(0, len(rows), BATCH_USERS)]
-    return pd.concat([ndcg(task, part, score(part), k) for part in parts])
+    return pd.concat([_part_ndcg(task, part, score(part), k) for part in parts])
 
 
-def _mean_ndcg(task: GroupTask, rows: Ints, score: Scorer, k: int) -> float:
-    return float(_ndcg(task, rows, score, k).mean())
+def _part_ndcg(task: GroupTask, rows: Ints, scores: Floats, k: int) -> pd.Series:
+    """`groups.ndcg` for scores that may have columns for the first items only."""
+    n_scored = scores.shape[1]
+    hidden = scores.copy()
+    hidden[task.met[rows][:, :n_scored].nonzero()] = -np.inf
+    of_row, col = task.wanted[rows].nonzero()
+    users = task.user_ids[rows]
+    targets = pd.DataFrame({"user_id": users[of_row], "item_id": task.item_ids[col]})
+    return ndcg_at_k(ranked_lists(users, hidden, task.item_ids[:n_scored], k), targets, k)

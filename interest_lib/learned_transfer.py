@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from functools import partial
+from typing import Final, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,14 @@ from interest_lib.newcomer_rows import newcomers
 from interest_lib.transfer import NewUserTask
 
 _T = TypeVar("_T")
+
+HALVES: Final = (
+    ("lightfm", "reversal", "no_reversal", "generator"),
+    ("popularity", "multitask", "single_task"),
+)
+"""All methods, in two parts that take about as long: the first somewhat longer."""
+
+_ORDER: Final = ("popularity", "lightfm", "multitask", "single_task", "reversal", "no_reversal", "generator")
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,8 @@ class Learned:
         ``method``, ``baskets``, ``strength``, ``user_id``, ``ndcg``; infinite strength: alone.
     networks : dict of str to Trained
         ``multitask``, ``single_task``, ``reversal``, ``no_reversal``.
-    diversity : Diversity
-        Of the generator.
+    diversity : Diversity or None
+        Of the generator, where it is among the methods.
     starts : list of HeadStart
     seconds : dict of str to float
         Processor time of the training by method: for `timing.json`, as it differs from run to run.
@@ -67,7 +76,7 @@ class Learned:
 
     ndcg: pd.DataFrame
     networks: dict[str, Trained]
-    diversity: Diversity
+    diversity: Diversity | None
     starts: list[HeadStart]
     seconds: dict[str, float]
 
@@ -79,6 +88,7 @@ def learned_transfer(
     given: Sequence[int],
     strengths: Sequence[float],
     k: int = 10,
+    methods: Collection[str] = _ORDER,
 ) -> Learned:
     """Fit every learned way to borrow on a draw's source, and judge all of them on its new users.
 
@@ -93,6 +103,9 @@ def learned_transfer(
         Tried for every method alike; infinity is added.
     k : int
         Length of the lists.
+    methods : collection of str
+        Some of them, for parts that are worked on side by side: see `HALVES` and `joined`. What training is
+        saved is measured beside ``multitask``.
 
     Returns
     -------
@@ -100,42 +113,69 @@ def learned_transfer(
     """
     seconds: dict[str, float] = {}
     networks = {
-        "multitask": _timed(seconds, "multitask", lambda: multi_task(task, play, how.tasks)),
-        "single_task": _timed(seconds, "single_task", lambda: multi_task(task, play, how.tasks, True)),
-        "reversal": _timed(seconds, "reversal", lambda: adversarial(task, play, how.groups)),
+        name: _timed(seconds, name, partial(_network, name, task, play, how))
+        for name in _ORDER[2:-1]
+        if name in methods
     }
-    without = replace(how.groups, reversal=0.0)
-    networks["no_reversal"] = _timed(seconds, "no_reversal", lambda: adversarial(task, play, without))
-    rows, judge = playing(task, play)
-    generator = InterestGenerator(how.contest, play.seed)
-    _timed(seconds, "generator", lambda: generator.fit(rows))
-    factors = FactorModel(play, how.n_factors, how.n_epochs)
-    _timed(seconds, "lightfm", lambda: factors.fit(task))
-    n = play.n_products
-
-    def shares(method: str, n_given: int) -> Floats:
-        if method in networks:
-            return network_shares(networks[method], task, n_given, n)
-        made = {
-            "popularity": lambda: popular_shares(task, n),
-            "generator": lambda: generator.shares(newcomers(task, n_given, n), seed=play.seed),
-            "lightfm": lambda: factors.shares(task, n_given),
-        }
-        return made[method]()
-
-    tables = []
-    for method in ("popularity", "lightfm", *networks, "generator"):
-        for n_given in given:
-            # with no basket there is nothing to blend with, and every strength gives the same list
-            tried = (np.inf, *strengths) if n_given else (np.inf,)
-            values = blended_ndcg(task, n_given, shares(method, n_given), tried, k)
-            tables.append(values.assign(method=method, baskets=n_given))
+    n, diversity = play.n_products, None
+    shares: dict[str, Callable[[int], Floats]] = {"popularity": lambda _: popular_shares(task, n)}
+    if "generator" in methods:
+        rows, judge = playing(task, play)
+        generator = InterestGenerator(how.contest, play.seed)
+        _timed(seconds, "generator", lambda: generator.fit(rows))
+        shares["generator"] = lambda n_given: generator.shares(newcomers(task, n_given, n), seed=play.seed)
+        diversity = generator.diversity(judge, play.seed)
+    if "lightfm" in methods:
+        factors = FactorModel(play, how.n_factors, how.n_epochs)
+        _timed(seconds, "lightfm", lambda: factors.fit(task))
+        shares["lightfm"] = lambda n_given: factors.shares(task, n_given)
+    for name, network in networks.items():
+        shares[name] = partial(network_shares, network, task, n_products=n)
+    tables = [_judged(task, name, shares[name], given, strengths, k) for name in _ORDER if name in methods]
     starts = [
         head_start(task, networks["multitask"], n, how.start, play.seed + seed)
-        for seed in range(how.n_starts)
+        for seed in range(how.n_starts if "multitask" in methods else 0)
     ]
-    table = pd.concat(tables, ignore_index=True)
-    return Learned(table, networks, generator.diversity(judge, play.seed), starts, seconds)
+    return Learned(pd.concat(tables, ignore_index=True), networks, diversity, starts, seconds)
+
+
+def _network(name: str, task: NewUserTask, play: Play, how: Learning) -> Trained:
+    if name in ("multitask", "single_task"):
+        return multi_task(task, play, how.tasks, one_task=name == "single_task")
+    return adversarial(task, play, how.groups if name == "reversal" else replace(how.groups, reversal=0.0))
+
+
+def _judged(
+    task: NewUserTask,
+    method: str,
+    shares: Callable[[int], Floats],
+    given: Sequence[int],
+    strengths: Sequence[float],
+    k: int,
+) -> pd.DataFrame:
+    tables = []
+    for n_given in given:
+        # with no basket there is nothing to blend with, and every strength gives the same list
+        tried = (np.inf, *strengths) if n_given else (np.inf,)
+        values = blended_ndcg(task, n_given, shares(n_given), tried, k)
+        tables.append(values.assign(method=method, baskets=n_given))
+    return pd.concat(tables, ignore_index=True)
+
+
+def joined(parts: Sequence[Learned]) -> Learned:
+    """The parts of one draw, by different methods, as if they had been worked on together."""
+    tables = pd.concat([part.ndcg for part in parts])
+    place = tables["method"].map({name: number for number, name in enumerate(_ORDER)})
+    ndcg = tables.iloc[np.argsort(place.to_numpy(), kind="stable")].reset_index(drop=True)
+    networks = {name: network for part in parts for name, network in part.networks.items()}
+    diversity = [part.diversity for part in parts if part.diversity is not None]
+    return Learned(
+        ndcg,
+        {name: networks[name] for name in _ORDER if name in networks},
+        diversity[0] if diversity else None,
+        [start for part in parts for start in part.starts],
+        {name: taken for part in parts for name, taken in part.seconds.items()},
+    )
 
 
 def _timed(seconds: dict[str, float], name: str, work: Callable[[], _T]) -> _T:
@@ -157,8 +197,6 @@ def blended_best(tuning: pd.DataFrame) -> dict[str, float]:
     {'a': 4.0}
     """
     known = tuning[tuning["baskets"] > 0]  # without any basket there is nothing to weigh against
-    means = known.groupby(["method", "baskets", "strength"])["ndcg"].mean()
-    return {
-        str(method): float(each.groupby("strength").mean().idxmax())
-        for method, each in means.groupby("method", sort=True)
-    }
+    by_baskets = known.groupby(["method", "strength", "baskets"])["ndcg"].mean()
+    best = by_baskets.groupby(["method", "strength"]).mean().unstack("method").idxmax()
+    return {str(method): float(strength) for method, strength in best.items()}

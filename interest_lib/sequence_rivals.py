@@ -15,8 +15,8 @@ from interest_lib.weighted_ease import ridge_inverse
 
 Scorer = Callable[[Ints], Floats]
 
-RIDGES = (200.0, 1000.0)
-HALF_LIVES: tuple[float, ...] = (np.inf, 20.0)  # in items met since
+RIDGES = (200.0, 1000.0, 3000.0)
+HALF_LIVES: tuple[float, ...] = (np.inf, 10.0)  # in items met since
 
 
 def judged(task: GroupTask, score: Scorer, rows: Ints | None = None) -> pd.Series:
@@ -50,7 +50,7 @@ def simple_rivals(
     -------
     scores : pandas.DataFrame
         NDCG@10 of test users: ``popularity``; ``ease``, which knows who met what; and ``followers``, a ridge
-        regression of what comes next on what came before, which knows the order. Four settings each (ridge,
+        regression of what comes next on what came before, which knows the order. Six settings each (ridge,
         and how fast given items fade) were tried on validation users.
     trials : pandas.DataFrame
         ``method``, ``setting``, ``ndcg`` of validation users.

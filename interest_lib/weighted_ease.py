@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 import scipy.linalg
@@ -10,6 +11,8 @@ import scipy.sparse as sp
 
 from interest_lib.history import Floats
 from interest_lib.schema import InputError
+
+_KEPT: Final = 12  # products of a model: target users, and some ways to weigh the histories of held-out ones
 
 
 def ridge_inverse(gram: Floats, ridge: float) -> Floats:
@@ -78,10 +81,22 @@ class SourceModel:
     def __init__(self, gram: Floats, ridge: float) -> None:
         self.gram, self.ridge = gram, ridge
         self.inverse = ridge_inverse(gram, ridge)
+        self._products: list[tuple[sp.csr_matrix, Floats]] = []
+
+    def projected(self, users: sp.csr_matrix) -> Floats:
+        """`users` times the inverse; kept for the last few matrices, which many models are asked about.
+
+        It is the same array every time: do not change it.
+        """
+        found = [product for known, product in self._products if known is users]
+        product = found[0] if found else np.asarray(users @ self.inverse)
+        others = [pair for pair in self._products if pair[0] is not users]
+        self._products = [(users, product), *others[: _KEPT - 1]]
+        return product
 
     def scores(self, given: sp.csr_matrix) -> Floats:
         """Scores of the source's own model, shape (n_given, n_items)."""
-        return _ease_scores(given, given @ self.inverse, np.diag(self.inverse))
+        return _ease_scores(given, self.projected(given), np.diag(self.inverse))
 
     def pooled(self, target: sp.csr_matrix, weight: float) -> Callable[[sp.csr_matrix], Floats]:
         """A model of both groups, in which a source user weighs `weight` and a target user 1.
@@ -101,19 +116,8 @@ class SourceModel:
             Histories, shape (n_given, n_items), to their scores.
         """
         if target.shape[0] > target.shape[1]:
-            both = weight * self.gram + (target.T @ target).toarray()
-            inverse = ridge_inverse(both, weight * self.ridge)
-            return lambda given: _ease_scores(given, given @ inverse, np.diag(inverse))
-        known = np.asarray(target @ self.inverse)
-        inner = _symmetric(target @ known.T)
-        inner[np.diag_indices_from(inner)] += weight
-        taken = scipy.linalg.cho_solve(_factor(inner), known, check_finite=False)
-        diagonal = np.diag(self.inverse) - np.einsum("ij,ij->j", known, taken)
-
-        def scores(given: sp.csr_matrix) -> Floats:
-            return _ease_scores(given, given @ self.inverse - (given @ known.T) @ taken, diagonal)
-
-        return scores
+            return _inverted(weight * self.gram + (target.T @ target).toarray(), weight * self.ridge)
+        return _updated(target, self.projected(target), weight, self.projected, np.diag(self.inverse))
 
     def fine_tuned(self, target: sp.csr_matrix, ridge: float) -> Callable[[sp.csr_matrix], Floats]:
         """A model of the target that is drawn towards the source's one instead of towards zero.
@@ -139,7 +143,7 @@ class SourceModel:
         """
         if target.shape[0] > target.shape[1]:
             return self._fine_tuned_by_items((target.T @ target).toarray(), ridge)
-        missed = target @ self.inverse / np.diag(self.inverse)
+        missed = self.projected(target) / np.diag(self.inverse)
         inner = _symmetric((target @ target.T).toarray())
         inner[np.diag_indices_from(inner)] += ridge
         factor = _factor(inner)
@@ -160,6 +164,53 @@ class SourceModel:
         moved = left @ (gram @ self.inverse / np.diag(self.inverse))  # gram (I - B_source)
         moved -= left * (np.diag(moved) / np.diag(left))
         return lambda given: np.asarray(self.scores(given) + given @ moved)
+
+
+def target_model(target: sp.csr_matrix, ridge: float) -> Callable[[sp.csr_matrix], Floats]:
+    """EASE of the target users alone: what `SourceModel.pooled` is without any source users.
+
+    Parameters
+    ----------
+    target : scipy.sparse.csr_matrix of float, shape (n_target, n_items)
+    ridge : float
+        Above 0.
+
+    Returns
+    -------
+    callable
+        Histories, shape (n_given, n_items), to their scores.
+
+    Examples
+    --------
+    >>> users = sp.csr_matrix([[1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> few, many = target_model(users[:2], ridge=1.0), target_model(users, ridge=1.0)
+    >>> few(users[:1]).round(2), many(users[:1]).round(2)
+    (array([[0.33, 0.5 ]]), array([[0.5 , 0.67]]))
+    """
+    if target.shape[0] > target.shape[1]:
+        return _inverted((target.T @ target).toarray(), ridge)
+    return _updated(target, target.toarray() / ridge, 1.0, lambda given: given.toarray() / ridge, 1.0 / ridge)
+
+
+def _inverted(gram: Floats, ridge: float) -> Callable[[sp.csr_matrix], Floats]:
+    inverse = ridge_inverse(gram, ridge)
+    return lambda given: _ease_scores(given, given @ inverse, np.diag(inverse))
+
+
+def _updated(
+    target: sp.csr_matrix,
+    known: Floats,
+    weight: float,
+    projected: Callable[[sp.csr_matrix], Floats],
+    diagonal: Floats | float,
+) -> Callable[[sp.csr_matrix], Floats]:
+    """A model with the target users put in by Woodbury's identity; `known` are they, times the inverse."""
+    inner = _symmetric(target @ known.T)
+    inner[np.diag_indices_from(inner)] += weight
+    taken = scipy.linalg.cho_solve(_factor(inner), known, check_finite=False)
+    left = diagonal - np.einsum("ij,ij->j", known, taken)
+    turned = np.ascontiguousarray(known.T)  # once, and not at every product
+    return lambda given: _ease_scores(given, projected(given) - (given @ turned) @ taken, left)
 
 
 def _ease_scores(given: sp.csr_matrix, projected: Floats, diagonal: Floats) -> Floats:

@@ -6,17 +6,13 @@ from functools import cache
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 
-from interest_lib.group_market import planted_groups
-from interest_lib.group_network import (
-    MODES,
-    GroupNetwork,
-    Training,
-    fit_network,
-    network_methods,
-    network_scorer,
-)
-from interest_lib.group_proof import blindness, campaign_log, head_scores, moved_log
+from interest_lib.group_learners import Learners
+from interest_lib.group_market import campaign_log, moved_log, planted_groups
+from interest_lib.group_network import GroupNetwork, network_scorer
+from interest_lib.group_proof import blindness, head_scores, proof
+from interest_lib.group_training import MODES, Training, fit_network, network_methods
 from interest_lib.groups import GroupTask, group_task
 from interest_lib.schema import InputError
 from interest_lib.weights import load_network, save_network
@@ -123,10 +119,47 @@ def test_a_saved_network_gives_the_same_scores(tmp_path) -> None:
 
 
 def test_every_mode_has_as_many_trials() -> None:
-    assert {len(method.settings) for method in network_methods().values()} == {3}
-    assert [name for name, method in network_methods().items() if not method.needs_target] == [
-        "network_source"
-    ]
+    assert {len(method.settings) for method in network_methods(small_task()).values()} == {3}
+    methods = network_methods(small_task())
+    assert [name for name, method in methods.items() if not method.needs_target] == ["network_source"]
+
+
+def test_the_source_is_learned_from_once_and_nothing_else_is_carried_over() -> None:
+    """Whatever was fitted before, and the same as without anything kept."""
+    task = small_task()
+    kept: dict = {}
+    for n_target in (20, 40):
+        for mode in ("fine_tuned", "network_source"):
+            shared = fit_network(task, n_target, mode, QUICK, 1, starts=kept)
+            alone = fit_network(task, n_target, mode, QUICK, 1)
+            for one, other in zip(shared.parameters(), alone.parameters(), strict=True):
+                assert bool((one == other).all())
+    assert len(kept) == 1
+    assert not np.allclose(scores(task, "fine_tuned"), scores(task, "fine_tuned", n_target=40))
+
+
+def test_methods_of_a_task_do_not_lend_its_source_to_another() -> None:
+    task = small_task()
+    fit = network_methods(task, n_steps=8)["network_source"].fit
+    other = replace(task, source=task.source[:20])
+    here, there = (fit(part, 0, QUICK, 1)(task.test) for part in (task, other))
+    assert not np.allclose(here, there)
+    np.testing.assert_array_equal(there, scores(other, "network_source"))
+
+
+def test_bags_are_those_that_the_network_makes_itself() -> None:
+    task = small_task()
+    met = sp.csr_matrix(task.met, dtype=np.float32)
+    learners = Learners(met, sp.csr_matrix((len(task.user_ids), 0)), np.zeros(1), np.ones(1))
+    users = np.array([3, 0, 3, 7])
+    found = learners.meetings(users)
+    seen = found.place <= 4
+    network = fit_network(task, 20, "network_pooled", QUICK, 1)
+    first = met[users].toarray()
+    raw = torch.from_numpy(((first > 0) & (first <= 4)).astype(np.float32))
+    hidden = network.encode(learners.bags(users, found, seen))
+    np.testing.assert_allclose(hidden.detach(), network.represent(raw).detach(), atol=1e-6)
+    np.testing.assert_array_equal(found.of_cells(first), found.place)
 
 
 def test_refusals_say_what_to_do() -> None:
@@ -177,3 +210,10 @@ def test_heads_of_their_own_learn_where_the_target_group_goes() -> None:
     table = head_scores(*moved_log(n_users=1200, n_items=200, moved_share=1.0, seed=5), n_steps=300, seed=5)
     assert list(table) == ["network_pooled", "network_weighted", "multitask"]
     assert table["multitask"].mean() > table["network_pooled"].mean()
+
+
+def test_a_proof_is_its_log_and_what_is_found_in_it() -> None:
+    table = proof("heads", 400, 8, seed=3)
+    assert table.equals(head_scores(*moved_log(400, seed=3), n_steps=8, seed=3))
+    found, same = proof("blind", 400, 8, seed=3), blindness(*campaign_log(400, seed=3), n_steps=8, seed=3)
+    assert found.ndcg.equals(same.ndcg) and found.told_apart == same.told_apart

@@ -58,7 +58,7 @@ def _oracle(seen: list[Any]) -> Method:
 
 def test_settings_are_chosen_on_validation_and_the_test_is_scored_once(task: GroupTask) -> None:
     seen: list[Any] = []
-    found, trials = transfer_scores(task, {"oracle": _oracle(seen)}, [25, 10_000], seed=9)
+    found, trials, seconds = transfer_scores(task, {"oracle": _oracle(seen)}, [25, 10_000], seed=9)
     assert (found["ndcg"] == 1.0).all()
     assert list(trials.groupby(["size", "setting"], sort=False).size()) == [1, 1, 1, 1]
     asked = [(n, setting, rows == tuple(task.test)) for n, setting, _, _, rows in seen]
@@ -69,6 +69,27 @@ def test_settings_are_chosen_on_validation_and_the_test_is_scored_once(task: Gro
     ]
     assert {seed for _, _, seed, _, _ in seen} == {9}
     assert [part.validation.size == 0 for _, _, _, part, _ in seen] == [False] * 5 + [True]
+    assert set(seconds) == {"oracle"} and 0 < seconds["oracle"] < 60
+
+
+def test_what_was_fitted_for_the_trials_is_not_fitted_again(task: GroupTask) -> None:
+    fitted: list[tuple[int, Any]] = []
+
+    def fit(part: GroupTask, n_target: int, setting: Any, seed: int) -> Scorer:
+        fitted.append((n_target, setting))
+        return lambda rows: np.random.default_rng([setting, *rows[:1]]).random((len(rows), 30))
+
+    n_all, n_final = len(task.target), len(task.target) + len(task.validation)
+    found, trials, _ = transfer_scores(task, {"random": Method(fit, settings=(0, 1, 2))}, [25])
+    tried = [(n, setting) for n in (25, n_all) for setting in (0, 1, 2)]
+    assert sorted(fitted[:-1]) == tried
+    liked = trials.set_index("size")["ndcg"].groupby(level=0, sort=False).agg(np.argmax)
+    assert fitted[-1] == (n_final, liked["all"])
+    of_few = found[(found["size"] == "25") & (found["method"] == "random")].set_index("user_id")["ndcg"]
+    again = np.random.default_rng([liked["25"], *task.test[:1]]).random((len(task.test), 30))
+    wide = np.full((len(task.test), len(task.item_ids)), -1.0)
+    wide[:, :30] = again
+    np.testing.assert_array_equal(of_few, ndcg(task, task.test, wide))
 
 
 def test_the_chosen_transfer_is_a_method_that_uses_both(scores: pd.DataFrame) -> None:
@@ -151,7 +172,14 @@ def test_late_items_count_more_with_a_half_life(task: GroupTask) -> None:
 
 
 def test_items_outside_the_regression_come_last_in_the_order_of_popularity(task: GroupTask) -> None:
+    """Or have no scores at all, where a list cannot reach so far."""
     found = ease_methods(task, n_items=40)["pooled"].fit(task, 25, (100.0, None, None), 0)(task.test)
+    assert found.shape[1] == len(task.item_ids)
+    n_given = task.met[task.test][:, :110].getnnz(axis=1)
+    assert n_given.min() <= 10 < n_given.max()
+    for rows, n_scored in ((task.test[n_given <= 10], 110), (task.test, len(task.item_ids))):
+        wide = ease_methods(task, n_items=110)["pooled"].fit(task, 25, (100.0, None, None), 0)(rows)
+        assert wide.shape == (len(rows), n_scored)
     assert found[:, :40].min() > found[:, 40:].max()
     assert len(np.unique(found[:, 40:])) == 1
     assert ndcg(task, task.test, found).mean() > 0

@@ -1,6 +1,7 @@
 """Learned ways to borrow: who plays newcomers, what models see, how everything is blended and judged."""
 
 from dataclasses import replace
+from functools import partial
 
 import ibis
 import numpy as np
@@ -214,6 +215,17 @@ def test_a_draw_is_judged_by_all_methods(
     pd.testing.assert_frame_equal(runs[0].ndcg, runs[1].ndcg)
     assert runs[0].diversity == runs[1].diversity and runs[0].starts == runs[1].starts
     assert runs[0].ndcg.groupby(["method", "baskets", "strength"]).ngroups == 7 * (1 + 3)
+
+
+def test_two_halves_are_the_same_as_all_at_once(task: transfer.NewUserTask) -> None:
+    learn = partial(learned_transfer.learned_transfer, task, PLAY, LEARNING, [0, 1], [10.0])
+    whole = learn()
+    halves = learned_transfer.joined([learn(methods=methods) for methods in learned_transfer.HALVES])
+    pd.testing.assert_frame_equal(whole.ndcg, halves.ndcg)
+    assert list(whole.networks) == list(halves.networks) and set(whole.seconds) == set(halves.seconds)
+    assert whole.starts == halves.starts and len(whole.starts) > 0
+    assert halves.diversity is not None and whole.diversity is not None
+    assert vars(halves.diversity) == pytest.approx(vars(whole.diversity), rel=1e-9)
 
 
 def test_own_history_is_left_out_where_it_only_misleads() -> None:
