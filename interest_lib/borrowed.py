@@ -16,10 +16,8 @@ from interest_lib.interest_network import UserRows
 from interest_lib.metrics import ndcg_at_k
 from interest_lib.newcomer_models import Play, playing
 from interest_lib.newcomer_rows import newcomers
-from interest_lib.ranking import ranked_lists
+from interest_lib.ranking import ranked_lists, top_k
 from interest_lib.transfer import NewUserTask
-
-_BATCH_USERS = 512
 
 
 def blended_lists(
@@ -46,20 +44,29 @@ def blended_lists(
     dict of float to pandas.DataFrame
         As `ranking.ranked_lists` gives them.
     """
-    own = task.own_counts(n_given)
-    # columns stay in tie order; one that nobody bought and nothing is borrowed of has no place in a list
-    columns = np.union1d(np.flatnonzero(own.getnnz(axis=0) > 0), np.arange(borrowed.shape[1]))
-    item_ids = task.source.item_ids[columns]
-    found: dict[float, list[pd.DataFrame]] = {strength: [] for strength in strengths}
-    for start in range(0, len(task.user_ids), _BATCH_USERS):
-        some = slice(start, start + _BATCH_USERS)
-        bought = own[some][:, columns].toarray()
-        for strength, lists in found.items():
-            alone = np.isinf(strength)
-            scores = np.zeros_like(bought) if alone else bought.copy()
-            scores[:, : borrowed.shape[1]] += (1.0 if alone else strength) * borrowed[some]
-            lists.append(ranked_lists(task.user_ids[some], scores, item_ids, k))
-    return {strength: pd.concat(lists, ignore_index=True) for strength, lists in found.items()}
+    own = sp.csr_matrix(task.own_counts(n_given))
+    places = _candidates(own, borrowed, k)
+    row = np.repeat(np.arange(own.shape[0]), np.diff(places.indptr))
+    last = borrowed.shape[1] - 1
+    share = np.where(places.indices <= last, borrowed[row, np.minimum(places.indices, last)], 0.0)
+    bought = np.asarray(own[row, places.indices]).ravel()
+    found = {}
+    for strength in strengths:
+        scores = share if np.isinf(strength) else bought + strength * share
+        blend = sp.csr_matrix((scores, places.indices, places.indptr), shape=own.shape)
+        found[strength] = ranked_lists(task.user_ids, blend, task.source.item_ids, k)
+    return found
+
+
+def _candidates(own: sp.csr_matrix, borrowed: Floats, k: int) -> sp.csr_matrix:
+    """Where the best of every blend must be: what the user bought, and the best that is borrowed besides."""
+    beside = borrowed.copy()
+    beside[own[:, : borrowed.shape[1]].nonzero()] = -np.inf
+    best, _ = top_k(beside, k)
+    rows, cols = own.nonzero()
+    rows = np.concatenate([rows, np.repeat(np.arange(len(best)), best.shape[1])])
+    cols = np.concatenate([cols, best.ravel()])
+    return sp.csr_matrix((np.ones(len(rows)), (rows, cols)), shape=own.shape)
 
 
 def blended_ndcg(

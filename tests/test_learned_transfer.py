@@ -13,6 +13,7 @@ from interest_lib import borrowed, head_start, learned_transfer, newcomer_models
 from interest_lib.interest_generator import Contest, InterestGenerator
 from interest_lib.interest_network import Fitting, UserRows
 from interest_lib.newcomer_rows import EVERYTHING, Window, baskets_of, newcomers, played_rows
+from interest_lib.ranking import ranked_lists
 from interest_lib.split import sample_users
 
 PLAY = newcomer_models.Play(given=(0, 1, 2), n_products=40, n_starts=1)
@@ -159,6 +160,16 @@ def test_a_blend_ends_in_own_purchases_and_in_what_is_borrowed(task: transfer.Ne
     whole = own + 2.0 * np.pad(popular, ((0, 0), (0, own.shape[1] - 40)))
     np.testing.assert_allclose(middle, whole[rows, columns])
     assert (whole[rows, columns].reshape(-1, 5).min(axis=1) >= np.sort(whole, axis=1)[:, -5] - 1e-12).all()
+
+
+def test_blends_are_ranked_as_if_every_product_had_been_scored(task: transfer.NewUserTask) -> None:
+    shares = np.random.default_rng(1).integers(0, 3, (len(task.user_ids), 40)) / 60.0  # with ties, and zeros
+    own = task.own_counts(2).toarray()
+    assert own[:, 40:].any(), "some bought what nothing can be borrowed of"
+    for strength, lists in borrowed.blended_lists(task, 2, shares, [0.0, 5.0, 60.0, np.inf], k=8).items():
+        weights = (0.0, 1.0) if np.isinf(strength) else (1.0, strength)
+        whole = weights[0] * own + weights[1] * np.pad(shares, ((0, 0), (0, own.shape[1] - 40)))
+        pd.testing.assert_frame_equal(lists, ranked_lists(task.user_ids, whole, task.source.item_ids, 8))
 
 
 def test_the_generator_makes_up_what_is_varied_and_depends_on_what_is_known() -> None:
