@@ -61,14 +61,15 @@ def simple_rivals(
     columns = {"popularity": judged(task, lambda rows: np.tile(popularity, (len(rows), 1)))}
     sequences, gram = sequences_of(task.met, users), (met.T @ met).toarray()
     scorers: dict[str, dict[str, Scorer]] = {"ease": {}, "followers": {}}
+    followed = {half_life: _followed(sequences, half_life, reach, seed=seed) for half_life in HALF_LIVES}
     for ridge in RIDGES:
         inverse = ridge_inverse(gram, ridge)
         ease = -inverse / np.diag(inverse)
         np.fill_diagonal(ease, 0.0)
-        for half_life in HALF_LIVES:
+        for half_life, (before, together) in followed.items():
             setting = f"ridge {ridge:g}, half-life {half_life:g}"
             scorers["ease"][setting] = _linear(task, ease, half_life)
-            weights = followers_ridge(sequences, ridge / 10, half_life, reach, seed=seed)
+            weights = ridge_inverse(before, ridge / 10) @ together
             scorers["followers"][setting] = _linear(task, weights, half_life)
     trials = []
     for name, of_setting in scorers.items():
@@ -109,12 +110,20 @@ def followers_ridge(
     >>> weights.argmax(axis=1)[:2].tolist()
     [1, 2]
     """
+    before, together = _followed(sequences, half_life, reach, n_cuts, seed)
+    return ridge_inverse(before, ridge) @ together
+
+
+def _followed(
+    sequences: ItemSequences, half_life: float, reach: int, n_cuts: int = 8, seed: int = 0
+) -> tuple[Floats, Floats]:
+    """How often items came before a place with each other, and with those after it: what a ridge needs."""
     able = np.flatnonzero(sequences.length >= 2)
     users = np.repeat(able, n_cuts)
     cut = np.random.default_rng(seed).integers(1, sequences.length[users])
     before = _stretch(sequences, users, np.zeros_like(cut), cut, half_life)
     after = _stretch(sequences, users, cut, np.minimum(cut + reach, sequences.length[users]), np.inf)
-    return ridge_inverse((before.T @ before).toarray(), ridge) @ (before.T @ after).toarray()
+    return (before.T @ before).toarray(), (before.T @ after).toarray()
 
 
 def _linear(task: GroupTask, weights: Floats, half_life: float) -> Scorer:

@@ -39,15 +39,16 @@ def ridge_inverse(gram: Floats, ridge: float) -> Floats:
     matrix = np.array(gram, order="F")
     matrix[np.diag_indices_from(matrix)] += ridge
     try:
-        factor, _ = scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+        factor = scipy.linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
     except np.linalg.LinAlgError:
         raise InputError(
             f"A ridge regression cannot be solved with ridge {ridge:g}: give a larger ridge."
         ) from None
     inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
-    lower = np.tril(inverse)
-    lower += np.tril(lower, -1).T
-    return np.asarray(lower)
+    # above the diagonal the factor is zero, and stays so
+    whole = np.add(inverse, inverse.T, order="C")
+    whole[np.diag_indices_from(whole)] = np.diag(inverse)
+    return np.asarray(whole)
 
 
 class SourceModel:
