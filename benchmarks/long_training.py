@@ -7,7 +7,6 @@ See README.md beside this file.
 
 import argparse
 import csv
-import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,17 +17,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import tuning
 
 from interest_lib import datasets, embeddings, engine, group_transfer, groups, new_items
 from interest_lib.groups import GroupTask
-from interest_lib.history import Floats, Ints
-from interest_lib.item_sequences import sequences_of
-from interest_lib.layout import written_whole
 from interest_lib.metrics import relative_gain
 from interest_lib.schema import InputError
-from interest_lib.sequence_encoders import SequenceNetwork, content_columns
-from interest_lib.sequence_rivals import Scorer, best_of, simple_rivals
-from interest_lib.sequence_training import Lessons, next_scores, trained_on
+from interest_lib.sequence_encoders import content_columns
+from interest_lib.sequence_rivals import simple_rivals
+from interest_lib.sequence_training import Lessons
+from interest_lib.sequence_transfer import fitted, pretrained
 
 Content = npt.NDArray[np.floating]
 Row = dict[str, str]
@@ -72,7 +70,7 @@ def lessons(times: int) -> list[Lessons]:
 
 
 def trained(
-    task: GroupTask, content: Content, kind: str, tried: Sequence[Lessons], tuning: Sequence[int], seed: int
+    task: GroupTask, content: Content, kind: str, tried: Sequence[Lessons], lengths: Sequence[int], seed: int
 ) -> Iterator[tuple[str, pd.Series, Row]]:
     """Pre-trained on the source, then fine-tuned on all of the target, as in `sequence_transfer`.
 
@@ -82,30 +80,14 @@ def trained(
         NDCG@10 of test users, and what validation users chose and how well it does for them.
     """
     begin = time.process_time()
-    met = task.met[task.source].getnnz(axis=0).astype(np.float64)
-    known = np.ones(len(content), dtype=bool)
-    blank = SequenceNetwork(kind, content, known, tried[0].length, met=met, seed=seed)
-    order = sequences_of(task.met, task.source)
-    taught = [trained_on(blank, order, how, seed) for how in tried]
-    scores, liked = best_of(task, [scorer(task, each, tried[0].length) for each in taught])
-    source, how = taught[int(np.argmax(liked))], tried[int(np.argmax(liked))]
+    source, how, scores, liked = pretrained(task, content, kind, tried, seed)
     chosen = {"learning_rate": f"{how.learning_rate:g}", "pretrained": str(how.n_updates), "tuned": "0"}
     yield SOURCE, scores, chosen | _cost(liked, begin)
 
-    begin, order = time.process_time(), sequences_of(task.met, task.target)
-    gentle, lengths = replace(how, learning_rate=how.learning_rate / 3), (0, *tuning)
-    fitted = [trained_on(source, order, replace(gentle, n_updates=n), seed) if n else source for n in lengths]
-    scores, liked = best_of(task, [scorer(task, each, how.length) for each in fitted])
-    yield TUNED, scores, chosen | {"tuned": str(lengths[int(np.argmax(liked))])} | _cost(liked, begin)
-
-
-def scorer(task: GroupTask, network: SequenceNetwork, length: int) -> Scorer:
-    """What the network expects of some users, by their rows."""
-
-    def score(rows: Ints) -> Floats:
-        return next_scores(network, sequences_of(task.met, rows), length)
-
-    return score
+    begin, tuned = time.process_time(), (0, *lengths)
+    gentle = replace(how, learning_rate=how.learning_rate / 3)
+    scores, liked = fitted(task, source, task.target, gentle, tuned, seed)
+    yield TUNED, scores, chosen | {"tuned": str(tuned[int(np.argmax(liked))])} | _cost(liked, begin)
 
 
 def _cost(liked: Sequence[float], begin: float) -> Row:
@@ -152,8 +134,8 @@ def measure(task: GroupTask, content: Content, cells: Sequence[Cell], path: Path
         cell = {"network": name, "updates": str(times * UPDATES), "seed": str(seed)}
         if sum(cell.items() <= row.items() for row in rows) == 2:  # both from the source and fine-tuned
             continue
-        tuning = [times * n for n in FINE_TUNING]
-        for what, scores, told in trained(task, content, name, lessons(times), tuning, seed):
+        lengths = [times * n for n in FINE_TUNING]
+        for what, scores, told in trained(task, content, name, lessons(times), lengths, seed):
             _add(rows, [measured(cell | {"what": what} | told, scores, rival)], path)
     return rows
 
@@ -183,12 +165,7 @@ def read(path: Path) -> list[Row]:
 
 def write(rows: list[Row], path: Path) -> None:
     """Rows in the order in which they were measured; what a rival has no setting of stays empty."""
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    with written_whole(path) as beside:
-        beside.write_text(text.getvalue(), encoding="utf-8")
+    tuning.write_rows(path, COLUMNS, rows)
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 import ast
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,11 +130,17 @@ def write(search: Search, path: Path, rows: list[Row]) -> None:
     settings = dict.fromkeys(name for space in search.spaces.values() for name in space)
     scores = [name for name in rows[0] if name not in (*KEYS, *settings)]
     order = list(search.spaces)
+    ordered = sorted(rows, key=lambda row: (order.index(row["contender"]), row["trial"]))
+    texts = [{name: str(value) for name, value in row.items()} for row in ordered]
+    write_rows(path, [*KEYS, *settings, *scores], texts)
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
+    """A csv, put in place as a whole; what a row does not have stays empty."""
     text = io.StringIO()
-    table = csv.DictWriter(text, [*KEYS, *settings, *scores], restval="", lineterminator="\n")
+    table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     table.writeheader()
-    for row in sorted(rows, key=lambda row: (order.index(row["contender"]), row["trial"])):
-        table.writerow({name: str(value) for name, value in row.items()})
+    table.writerows(rows)
     with written_whole(path) as beside:
         beside.write_text(text.getvalue(), encoding="utf-8")
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from interest_lib.group_transfer import ALONE, SOURCE, Method, Scorer
 from interest_lib.groups import GroupTask
 from interest_lib.history import Floats, Ints
-from interest_lib.weighted_ease import SourceModel, target_model
+from interest_lib.weighted_ease import SourceModel, remembered, target_model
 
 _LONGEST_LIST: Final = 100
 _KEPT: Final = 9  # ways to weigh the histories of some users
@@ -80,8 +80,8 @@ class _Models:
         self.sources: dict[float, SourceModel] = {}
         self.last: tuple[Any, Callable[[sp.csr_matrix], Floats]] | None = None
         # the same object for the same users: models know by it what they have multiplied before
-        self.targets: list[tuple[Any, sp.csr_matrix]] = []
-        self.given: list[tuple[Any, sp.csr_matrix]] = []
+        self.targets: list[tuple[tuple[object, ...], sp.csr_matrix]] = []
+        self.given: list[tuple[tuple[object, ...], sp.csr_matrix]] = []
 
     def fitter(self, name: str) -> Callable[[GroupTask, int, Any, int], Scorer]:
         def fit(task: GroupTask, n_target: int, setting: Any, seed: int) -> Scorer:
@@ -117,23 +117,15 @@ class _Models:
     def _target(self, task: GroupTask, n_target: int) -> sp.csr_matrix:
         rows = task.target[:n_target]
         key = (task.met, rows.tobytes())
-        return _kept(self.targets, key, 1, lambda: _met(task, rows, self.n_items))
+        return remembered(self.targets, key, 1, lambda: _met(task, rows, self.n_items))
 
     def _given(self, task: GroupTask, rows: Ints, half_life: float | None) -> sp.csr_matrix:
         key = (task.met, rows.tobytes(), half_life)
-        return _kept(self.given, key, _KEPT, lambda: _weighted(task, rows, half_life)[:, : self.n_items])
 
+        def weighted() -> sp.csr_matrix:
+            return sp.csr_matrix(_weighted(task, rows, half_life)[:, : self.n_items])
 
-def _kept(
-    found: list[tuple[Any, sp.csr_matrix]], key: Any, n_kept: int, make: Callable[[], sp.csr_matrix]
-) -> sp.csr_matrix:
-    """What was made for the same matrix (the first of the key) and the rest of the key, or made now."""
-    for known, matrix in found:
-        if known[0] is key[0] and known[1:] == key[1:]:
-            return matrix
-    matrix = sp.csr_matrix(make())
-    found[:] = [(key, matrix), *found[: n_kept - 1]]
-    return matrix
+        return remembered(self.given, key, _KEPT, weighted)
 
 
 def _met(task: GroupTask, rows: Ints, n_items: int) -> sp.csr_matrix:

@@ -10,10 +10,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from interest_lib.groups import BATCH_USERS, GroupTask, group_task, with_validation
+from interest_lib.groups import BATCH_USERS, GroupTask, group_task, ndcg, with_validation
 from interest_lib.history import Floats, Ints
-from interest_lib.metrics import ndcg_at_k
-from interest_lib.ranking import ranked_lists
 from interest_lib.schema import InputError
 
 Scorer = Callable[[Ints], Floats]
@@ -210,15 +208,4 @@ def _tried(task: GroupTask, method: Method, n_target: int, seed: int, k: int) ->
 
 def _ndcg(task: GroupTask, rows: Ints, score: Scorer, k: int) -> pd.Series:
     parts = [rows[start : start + BATCH_USERS] for start in range(0, len(rows), BATCH_USERS)]
-    return pd.concat([_part_ndcg(task, part, score(part), k) for part in parts])
-
-
-def _part_ndcg(task: GroupTask, rows: Ints, scores: Floats, k: int) -> pd.Series:
-    """`groups.ndcg` for scores that may have columns for the first items only."""
-    n_scored = scores.shape[1]
-    hidden = scores.copy()
-    hidden[task.met[rows][:, :n_scored].nonzero()] = -np.inf
-    of_row, col = task.wanted[rows].nonzero()
-    users = task.user_ids[rows]
-    targets = pd.DataFrame({"user_id": users[of_row], "item_id": task.item_ids[col]})
-    return ndcg_at_k(ranked_lists(users, hidden, task.item_ids[:n_scored], k), targets, k)
+    return pd.concat([ndcg(task, part, score(part), k) for part in parts])

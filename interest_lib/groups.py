@@ -167,7 +167,8 @@ def ndcg(task: GroupTask, rows: Ints, scores: Floats, k: int = 10) -> pd.Series:
     task : GroupTask
     rows : ndarray of int
         Users of ``task.validation`` or ``task.test``, at most some hundred at a time.
-    scores : ndarray of float, shape (len(rows), n_items)
+    scores : ndarray of float, shape (len(rows), at most n_items)
+        Items without a column are not recommended.
     k : int
         Length of the list.
 
@@ -176,12 +177,13 @@ def ndcg(task: GroupTask, rows: Ints, scores: Floats, k: int = 10) -> pd.Series:
     pandas.Series
         One value for each of them who met something afterwards that is in the vocabulary, by user id.
     """
+    n_scored = scores.shape[1]
     hidden = scores.copy()
-    hidden[task.met[rows].nonzero()] = -np.inf
+    hidden[task.met[rows][:, :n_scored].nonzero()] = -np.inf
     of_row, col = task.wanted[rows].nonzero()
     users = task.user_ids[rows]
     targets = pd.DataFrame({"user_id": users[of_row], "item_id": task.item_ids[col]})
-    return ndcg_at_k(ranked_lists(users, hidden, task.item_ids, k), targets, k)
+    return ndcg_at_k(ranked_lists(users, hidden, task.item_ids[:n_scored], k), targets, k)
 
 
 def halves(values: pd.Series) -> pd.Series:

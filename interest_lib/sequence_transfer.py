@@ -73,29 +73,60 @@ def carried_over(
         Columns ``source_only``, ``source_only_shuffled`` (items given in random order when scored),
         ``fine_tuned.<size>``, ``target_only.<size>``.
     """
-    blank = _untrained(task, task.source, content, kind, tried[0], seed)
-    taught = [trained_on(blank, sequences_of(task.met, task.source), how, seed) for how in tried]
-    scorers = [_scorer(task, each, how.length) for each, how in zip(taught, tried, strict=True)]
     columns = {}
-    columns["source_only"], liked = best_of(task, scorers)
-    source, how = taught[int(np.argmax(liked))], tried[int(np.argmax(liked))]
+    source, how, columns["source_only"], liked = pretrained(task, content, kind, tried, seed)
     columns["source_only_shuffled"] = judged(task, _scorer(task, source, how.length, seed))
     trials = [("source_only", each.n_updates, value) for each, value in zip(tried, liked, strict=True)]
     gentle = replace(how, learning_rate=how.learning_rate / 3)
     for size in sizes:
-        some = sequences_of(task.met, task.target[:size])
-        start = _untrained(task, task.target[:size], content, kind, how, seed)
+        some = task.target[:size]
+        start = _untrained(task, some, content, kind, how, seed)
         for method, network, lessons in (("fine_tuned", source, gentle), ("target_only", start, how)):
             name = f"{method}.{size if size < len(task.target) else 'all'}"
             lengths = [0, *updates] if network is source else list(updates)
-            fitted = [
-                trained_on(network, some, replace(lessons, n_updates=n), seed) if n else network
-                for n in lengths
-            ]
-            columns[name], liked = best_of(task, [_scorer(task, each, how.length) for each in fitted])
+            columns[name], liked = fitted(task, network, some, lessons, lengths, seed)
             trials += [(name, n, value) for n, value in zip(lengths, liked, strict=True)]
     table = pd.DataFrame(trials, columns=["method", "updates", "ndcg"])
     return Carried(pd.DataFrame(columns), table, source, how)
+
+
+def pretrained(
+    task: GroupTask, content: npt.NDArray[np.floating], kind: str, tried: Sequence[Lessons], seed: int
+) -> tuple[SequenceNetwork, Lessons, pd.Series, list[float]]:
+    """A network that has learned from the source group, in the way that validation users like best.
+
+    Returns
+    -------
+    network, lessons
+        The best of those that were tried.
+    scores : pandas.Series
+        Its NDCG@10 of test users.
+    liked : list of float
+        Mean NDCG@10 of validation users for each of those that were tried.
+    """
+    blank = _untrained(task, task.source, content, kind, tried[0], seed)
+    taught = [trained_on(blank, sequences_of(task.met, task.source), how, seed) for how in tried]
+    scorers = [_scorer(task, each, how.length) for each, how in zip(taught, tried, strict=True)]
+    scores, liked = best_of(task, scorers)
+    best = int(np.argmax(liked))
+    return taught[best], tried[best], scores, liked
+
+
+def fitted(
+    task: GroupTask, network: SequenceNetwork, rows: Ints, how: Lessons, lengths: Sequence[int], seed: int
+) -> tuple[pd.Series, list[float]]:
+    """Go on from a network with some users, for the number of updates that validation users like best.
+
+    Returns
+    -------
+    scores : pandas.Series
+        NDCG@10 of test users by the best of them.
+    liked : list of float
+        Mean NDCG@10 of validation users for each length; at 0 the network stays as it is.
+    """
+    some = sequences_of(task.met, rows)
+    networks = [trained_on(network, some, replace(how, n_updates=n), seed) if n else network for n in lengths]
+    return best_of(task, [_scorer(task, each, how.length) for each in networks])
 
 
 def continued_update(

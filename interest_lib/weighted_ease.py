@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import scipy.linalg
@@ -11,6 +11,8 @@ import scipy.sparse as sp
 
 from interest_lib.history import Floats
 from interest_lib.schema import InputError
+
+_T = TypeVar("_T")
 
 _KEPT: Final = 12  # products of a model: target users, and some ways to weigh the histories of held-out ones
 
@@ -51,13 +53,40 @@ def ridge_inverse(gram: Floats, ridge: float) -> Floats:
     return np.asarray(whole)
 
 
+def remembered(
+    found: list[tuple[tuple[object, ...], _T]], key: tuple[object, ...], n_kept: int, make: Callable[[], _T]
+) -> _T:
+    """What was made for the same object (the first of the key) and an equal rest of it, or made now.
+
+    Parameters
+    ----------
+    found : list of (key, value)
+        What is remembered, the latest used first; changed in place.
+    key : tuple
+        Begins with a large object, such as a matrix, of which the identity counts.
+    n_kept : int
+        Values that are remembered.
+    make : callable
+
+    Examples
+    --------
+    >>> found, users = [], np.eye(2)
+    >>> [remembered(found, (users, n), 2, lambda: n + 1) for n in (1, 2, 1, 3)], [key[1] for key, _ in found]
+    ([2, 3, 2, 4], [3, 1])
+    """
+    place = next((i for i, (k, _) in enumerate(found) if k[0] is key[0] and k[1:] == key[1:]), None)
+    value = make() if place is None else found.pop(place)[1]
+    found[:] = [(key, value), *found[: n_kept - 1]]
+    return value
+
+
 class SourceModel:
     """EASE of the source users, from which models of both groups follow without another large inversion.
 
     Parameters
     ----------
     gram : ndarray of float, shape (n_items, n_items)
-        ``X'X`` of the source users; all zero for none, which leaves a model of the target alone.
+        ``X'X`` of the source users.
     ridge : float
         L2 penalty at a source user's weight of 1.
 
@@ -82,18 +111,14 @@ class SourceModel:
     def __init__(self, gram: Floats, ridge: float) -> None:
         self.gram, self.ridge = gram, ridge
         self.inverse = ridge_inverse(gram, ridge)
-        self._products: list[tuple[sp.csr_matrix, Floats]] = []
+        self._products: list[tuple[tuple[object, ...], Floats]] = []
 
     def projected(self, users: sp.csr_matrix) -> Floats:
         """`users` times the inverse; kept for the last few matrices, which many models are asked about.
 
         It is the same array every time: do not change it.
         """
-        found = [product for known, product in self._products if known is users]
-        product = found[0] if found else np.asarray(users @ self.inverse)
-        others = [pair for pair in self._products if pair[0] is not users]
-        self._products = [(users, product), *others[: _KEPT - 1]]
-        return product
+        return remembered(self._products, (users,), _KEPT, lambda: np.asarray(users @ self.inverse))
 
     def scores(self, given: sp.csr_matrix) -> Floats:
         """Scores of the source's own model, shape (n_given, n_items)."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from test_sequence_transfer import N_ITEMS, circle_task
 
 from interest_lib.groups import GroupTask, group_task
 from interest_lib.safe_yaml import read_yaml
@@ -22,7 +23,7 @@ from interest_lib.sequence_transfer import carried_over
 HERE = Path(__file__).resolve().parents[1]
 BENCHMARKS = HERE / "benchmarks"
 NOTEBOOK = HERE / "notebooks" / "05_interest_transfer.ipynb"
-N_ITEMS, N_SEEDS = 40, 2
+N_SEEDS = 2
 
 
 @pytest.fixture
@@ -33,11 +34,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def circle() -> GroupTask:
-    """Ten items in a circle of forty, from anywhere: what comes next is sure."""
-    start = np.random.default_rng(0).integers(0, N_ITEMS, 300)
-    items = (start[:, None] + np.arange(10)) % N_ITEMS
-    log = pd.DataFrame({"user_id": np.repeat(np.arange(300), 10), "item_id": items.ravel()})
-    return group_task(log, pd.Series(np.arange(300) < 160), n_test=50, n_validation=25)
+    return circle_task()
 
 
 @pytest.fixture

@@ -21,13 +21,17 @@ from interest_lib.sequence_transfer import (
 N_ITEMS = 40
 
 
-@pytest.fixture(scope="module")
-def circle() -> GroupTask:
+def circle_task() -> GroupTask:
     """Ten items in a circle of forty, from anywhere: what comes next is sure."""
     start = np.random.default_rng(0).integers(0, N_ITEMS, 300)
     items = (start[:, None] + np.arange(10)) % N_ITEMS
     log = pd.DataFrame({"user_id": np.repeat(np.arange(300), 10), "item_id": items.ravel()})
     return group_task(log, pd.Series(np.arange(300) < 160), n_test=50, n_validation=25)
+
+
+@pytest.fixture(scope="module")
+def circle() -> GroupTask:
+    return circle_task()
 
 
 HOW = Lessons(n_updates=150, learning_rate=0.02, batch_size=32, length=8, reach=2, asked=4)
