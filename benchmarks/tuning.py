@@ -34,16 +34,19 @@ class Search:
         The score that decides.
     maximise : bool
         Whether more of it is better.
+    guided_by : sequence of str
+        Scores that lead the search in turns, where several count; empty for `judged_by` alone.
     """
 
     spaces: Mapping[str, Mapping[str, BaseDistribution]]
     first: Mapping[str, Row]
     judged_by: str
     maximise: bool
+    guided_by: Sequence[str] = ()
 
-    def best(self, rows: Iterable[Row]) -> Row:
-        """The trial that won; of equals the one that was tried first."""
-        return (max if self.maximise else min)(rows, key=lambda row: row[self.judged_by])
+    def best(self, rows: Iterable[Row], by: str = "") -> Row:
+        """The trial that won, by `judged_by` or another score; of equals the one that was tried first."""
+        return (max if self.maximise else min)(rows, key=lambda row: row[by or self.judged_by])
 
 
 def next_settings(search: Search, contender: str, done: list[Row], seed: int) -> Row:
@@ -51,10 +54,12 @@ def next_settings(search: Search, contender: str, done: list[Row], seed: int) ->
     space = dict(search.spaces[contender])
     if not done:
         return {name: search.first[contender][name] for name in space}
+    guides = search.guided_by or (search.judged_by,)
+    guide = guides[len(done) % len(guides)]
     sampler = optuna.samplers.TPESampler(seed=seed + len(done), n_startup_trials=5, multivariate=True)
     study = optuna.create_study(direction="maximize" if search.maximise else "minimize", sampler=sampler)
     for row in done:
-        past, score = {name: row[name] for name in space}, row[search.judged_by]
+        past, score = {name: row[name] for name in space}, row[guide]
         study.add_trial(
             create_trial(state=TrialState.COMPLETE, params=past, distributions=space, value=score)
         )

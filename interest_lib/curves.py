@@ -119,16 +119,26 @@ def curve_share(curve: Ints, age: Floats) -> Floats:
     """
     share = np.empty(len(age))
     for code, place in _by_curve(curve):
-        x = age[place]
-        if CURVES[code] == "exponential":
-            share[place] = 1 - np.exp2(-x)
-        elif CURVES[code] == "linear":
-            share[place] = 1 - (1 - np.minimum(x, 2) / 2) ** 2
-        elif CURVES[code] == "logarithmic":
-            share[place] = np.interp(x, _LOG_AGES, _LOG_SHARES)
-        else:
-            share[place] = 1 - (1 + _DOUBLING * x) ** (1 - POWER)
+        share[place] = share_until(CURVES[code], age[place])
     return share
+
+
+def share_until(curve: str, age: Floats) -> Floats:
+    """As `curve_share`, of one curve by its name; ages of any shape.
+
+    Examples
+    --------
+    >>> share_until("linear", np.array([[0.0, 1.0], [2.0, 3.0]]))
+    array([[0.  , 0.75],
+           [1.  , 1.  ]])
+    """
+    if curve == "exponential":
+        return 1 - np.exp2(-age)
+    if curve == "linear":
+        return 1 - (1 - np.minimum(age, 2) / 2) ** 2
+    if curve == "logarithmic":
+        return np.interp(age, _LOG_AGES, _LOG_SHARES)
+    return 1 - (1 + _DOUBLING * age) ** (1 - POWER)
 
 
 def curve_age(curve: Ints, share: Floats) -> Floats:

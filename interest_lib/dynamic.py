@@ -203,21 +203,21 @@ class DynamicDecay(InterestRecommender):
         )
 
     def _keep(self, now: Window, found: tuple[Floats, Floats, Floats], history: History) -> None:
-        log_interest, log_weight, shares = found
+        log_interest, log_weight, self._shares = found
         places = np.divmod(now.cells, history.shape[1])
         # what was returned leaves no interest behind
         interest = np.where(now.sums((math.inf,))[:, 0] > 0, np.exp(log_interest), 0.0)
-        self.pairs_ = pd.DataFrame(
-            {
-                "row": places[0],
-                "col": places[1],
-                "interest": interest,
-                "weight": np.exp(log_weight),
-                "half_life": mixture_half_life(shares, self._grid()),
-            }
+        self._pairs_but_half_life = pd.DataFrame(
+            {"row": places[0], "col": places[1], "interest": interest, "weight": np.exp(log_weight)}
         )
         self.interest_ = sp.csr_matrix((interest, places), shape=history.shape)
         self.interest_.eliminate_zeros()
+
+    @property
+    def pairs_(self) -> pd.DataFrame:
+        """As said at the class; half-lives take a while and are worked out when they are asked for."""
+        half_life = mixture_half_life(self._shares, self._grid())
+        return self._pairs_but_half_life.assign(half_life=half_life)
 
 
 def _room(n_pairs: int, n_features: int, n_rates: int) -> Block:

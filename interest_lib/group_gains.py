@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from interest_lib.group_transfer import ALONE, CHOSEN, SOURCE
-from interest_lib.metrics import Interval, bootstrap_mean, relative_gain
-from interest_lib.schema import InputError
+from interest_lib.metrics import bootstrap_mean, gain_or_none, relative_gain
 
 _CELL = ["dataset", "split", "size", "seed"]
 
@@ -57,20 +56,6 @@ def size_scores(scores: pd.DataFrame, seed: int, n_resamples: int = 1000) -> pd.
     }
     table = pd.DataFrame.from_dict(found, orient="index")
     return table.set_axis(pd.MultiIndex.from_tuples(table.index, names=["n_target", "size", "method"]))
-
-
-def gain_or_none(new: pd.Series, base: pd.Series, seed: int = 0, n_resamples: int = 1000) -> Interval | None:
-    """`metrics.relative_gain`; None where the base scores zero for (nearly) every user, as in tiny logs.
-
-    Examples
-    --------
-    >>> gain_or_none(pd.Series([0.1, 0.2]), pd.Series([0.0, 0.0])) is None
-    True
-    """
-    try:
-        return relative_gain(new, base, seed, n_resamples)
-    except InputError:
-        return None
 
 
 def size_gains(

@@ -33,20 +33,51 @@ class Interval:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
 
-def _hits(
+def hits(
     recommendations: pd.DataFrame, targets: pd.DataFrame, user_ids: pd.Index, k: int
 ) -> tuple[Ints, Ints]:
-    """User code and rank of every recommended item, down to rank `k`, that is a target."""
-    top = recommendations[recommendations["rank"] <= k]
-    items = pd.Index(targets["item_id"].unique())
-    user_code, item_code = codes(user_ids, top["user_id"]), codes(items, top["item_id"])
-    target_keys = codes(user_ids, targets["user_id"]) * len(items) + codes(items, targets["item_id"])
-    hit = (user_code >= 0) & (item_code >= 0) & np.isin(user_code * len(items) + item_code, target_keys)
-    return user_code[hit], top["rank"].to_numpy()[hit]
+    """Position in `user_ids`, those with targets, and rank of every hit: a recommended item that is a target.
+
+    Examples
+    --------
+    >>> lists = pd.DataFrame({"user_id": [7, 7], "item_id": ["a", "b"], "rank": [1, 2]})
+    >>> hits(lists, pd.DataFrame({"user_id": [7], "item_id": ["b"]}), pd.Index([7]), k=2)
+    (array([0]), array([2]))
+    """
+    users = _numbered(recommendations["user_id"], targets["user_id"])
+    items = _numbered(recommendations["item_id"], targets["item_id"])
+    width = 1 + max(side.max(initial=0) for side in items)
+    keys, target_keys = (user * width + item for user, item in zip(users, items, strict=True))
+    target_keys = np.sort(target_keys)
+    # lists are mostly in the order of users, so that a search stays close to where the last one ended
+    place = np.minimum(np.searchsorted(target_keys, keys), len(target_keys) - 1)
+    rank = recommendations["rank"].to_numpy()
+    hit = np.flatnonzero((target_keys[place] == keys) & (rank <= k))
+    return codes(user_ids, recommendations["user_id"].iloc[hit]), rank[hit]
 
 
-def _per_user(targets: pd.DataFrame) -> pd.Series:
-    """Number of targets of each user; the users of `targets` are the users that are scored."""
+def _numbered(left: pd.Series, right: pd.Series) -> tuple[Ints, Ints]:
+    """The values of two columns as numbers of at most 31 bits, equal where the values are."""
+    columns = [side.to_numpy() for side in (left, right)]
+    if all(c.dtype.kind == "i" and c.min(initial=0) >= 0 and c.max(initial=0) < 2**31 for c in columns):
+        return columns[0].astype(np.int64), columns[1].astype(np.int64)
+    known = pd.Index(right.unique())
+    return codes(known, left) + 1, codes(known, right) + 1  # 0 is on the left only
+
+
+def targets_per_user(targets: pd.DataFrame) -> pd.Series:
+    """Number of targets of each user, sorted by id; the users of `targets` are the users that are scored.
+
+    Raises
+    ------
+    InputError
+        When there is no target at all.
+
+    Examples
+    --------
+    >>> targets_per_user(pd.DataFrame({"user_id": [2, 1, 2], "item_id": ["a", "a", "b"]})).to_dict()
+    {1: 1, 2: 2}
+    """
     if targets.empty:
         raise InputError("There are no targets to score against: choose an origin with events after it.")
     return targets.groupby("user_id", sort=True).size()
@@ -88,8 +119,8 @@ def ndcg_at_k(recommendations: pd.DataFrame, targets: pd.DataFrame, k: int = 10)
     >>> ndcg_at_k(lists, truth, k=2).round(3).tolist()
     [0.631, 0.0]
     """
-    n_targets = _per_user(targets)
-    user_code, rank = _hits(recommendations, targets, n_targets.index, k)
+    n_targets = targets_per_user(targets)
+    user_code, rank = hits(recommendations, targets, n_targets.index, k)
     gain = np.bincount(user_code, weights=1 / np.log2(rank + 1.0), minlength=len(n_targets))
     ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
     return pd.Series(gain / ideal[np.minimum(n_targets, k) - 1], index=n_targets.index, name=f"ndcg{k}")
@@ -105,10 +136,10 @@ def recall_at_k(recommendations: pd.DataFrame, targets: pd.DataFrame, k: int = 1
     >>> recall_at_k(lists, truth).tolist()
     [0.5]
     """
-    n_targets = _per_user(targets)
-    user_code, _ = _hits(recommendations, targets, n_targets.index, k)
-    hits = np.bincount(user_code, minlength=len(n_targets))
-    return pd.Series(hits / n_targets, index=n_targets.index, name=f"recall{k}")
+    n_targets = targets_per_user(targets)
+    user_code, _ = hits(recommendations, targets, n_targets.index, k)
+    n_hits = np.bincount(user_code, minlength=len(n_targets))
+    return pd.Series(n_hits / n_targets, index=n_targets.index, name=f"recall{k}")
 
 
 def precision_at_k(recommendations: pd.DataFrame, targets: pd.DataFrame, k: int = 10) -> pd.Series:
@@ -121,10 +152,10 @@ def precision_at_k(recommendations: pd.DataFrame, targets: pd.DataFrame, k: int 
     >>> precision_at_k(lists, truth, k=2).tolist()
     [0.5]
     """
-    n_targets = _per_user(targets)
-    user_code, _ = _hits(recommendations, targets, n_targets.index, k)
-    hits = np.bincount(user_code, minlength=len(n_targets))
-    return pd.Series(hits / k, index=n_targets.index, name=f"precision{k}")
+    n_targets = targets_per_user(targets)
+    user_code, _ = hits(recommendations, targets, n_targets.index, k)
+    n_hits = np.bincount(user_code, minlength=len(n_targets))
+    return pd.Series(n_hits / k, index=n_targets.index, name=f"precision{k}")
 
 
 def bootstrap_mean(
@@ -220,6 +251,20 @@ def relative_gain(
     return Interval(float(mean_new / mean_base - 1), float(low), float(high), len(pairs))
 
 
+def gain_or_none(new: pd.Series, base: pd.Series, seed: int = 0, n_resamples: int = 1000) -> Interval | None:
+    """`relative_gain`; None where the base scores zero for (nearly) every user, as in tiny logs.
+
+    Examples
+    --------
+    >>> gain_or_none(pd.Series([0.1, 0.2]), pd.Series([0.0, 0.0])) is None
+    True
+    """
+    try:
+        return relative_gain(new, base, seed, n_resamples)
+    except InputError:
+        return None
+
+
 def compare(
     scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], seed: int, n_resamples: int = 1000
 ) -> pd.DataFrame:
@@ -252,14 +297,44 @@ def compare(
     array([[0.71, 0.13, 0.26],
            [0.  , 1.  , 1.  ]])
     """
-    rows = []
-    for method, over in pairs:
-        gain = relative_gain(scores[method], scores[over], seed, n_resamples)
-        difference = scores[method] - scores[over]
-        p = float(ttest_1samp(difference, 0.0).pvalue) if difference.std() > 0 else 1.0
-        rows.append({"value": gain.value, "low": gain.low, "high": gain.high, "p": p})
-    index = pd.MultiIndex.from_tuples(pairs, names=["method", "over"])
-    table = pd.DataFrame(rows, index=index)
+    gains = [relative_gain(scores[method], scores[over], seed, n_resamples) for method, over in pairs]
+    return _tested(scores, pairs, gains).drop(columns="n")
+
+
+def compare_differences(
+    scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], seed: int, n_resamples: int = 1000
+) -> pd.DataFrame:
+    """The same as `compare` with plain differences instead of relative gains, so that a base may score zero.
+
+    A user whom one of the two is silent about (a missing value) is left out of that pair.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pair (index ``method``, ``over``): ``value``, ``low``, ``high`` of the mean difference and
+        its 95 % interval, ``n`` users, ``p`` and ``p_holm``.
+
+    Examples
+    --------
+    >>> scores = pd.DataFrame({"new": [0.2, 0.5, 0.5], "old": [0.1, 0.2, 0.4]})
+    >>> compare_differences(scores, [("new", "old")], seed=1)[["value", "n", "p"]].round(2).values
+    array([[0.17, 3.  , 0.13]])
+    """
+    differences = [(scores[method] - scores[over]).dropna() for method, over in pairs]
+    means = [bootstrap_mean(difference, seed, n_resamples) for difference in differences]
+    return _tested(scores, pairs, means)
+
+
+def _tested(
+    scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], effects: Sequence[Interval]
+) -> pd.DataFrame:
+    """Effects of the pairs beside the p-values of their paired t-tests."""
+    table = pd.DataFrame(
+        [vars(effect) for effect in effects],
+        index=pd.MultiIndex.from_tuples(pairs, names=["method", "over"]),
+    )
+    differences = ((scores[method] - scores[over]).dropna() for method, over in pairs)
+    table["p"] = [float(ttest_1samp(d, 0.0).pvalue) if d.std() > 0 else 1.0 for d in differences]
     return table.assign(p_holm=_holm(table["p"].to_numpy()))
 
 

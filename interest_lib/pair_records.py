@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from interest_lib.history import Floats, Ints
 from interest_lib.windows import Window
@@ -64,7 +65,10 @@ def pair_records(
         "skipped": np.log1p(np.maximum(own["last"] - visit, 0.0)),
     }
     del features["last"]
-    return np.column_stack([column.astype(np.float32) for column in features.values()]), list(features)
+    table = np.empty((len(users), len(features)), dtype=np.float32)
+    for place, column in enumerate(features.values()):
+        table[:, place] = column
+    return table, list(features)
 
 
 def _own_record(window: Window) -> dict[str, Floats]:
@@ -97,9 +101,10 @@ def _user_record(window: Window, n_users: int, horizon: float) -> dict[str, Floa
     visit, first = np.full(n_users, ages.max()), np.zeros(n_users)
     np.minimum.at(visit, rows, ages)
     np.maximum.at(first, rows, ages)
-    # events of one basket share their age
-    _, place = np.unique(rows + 1j * ages, return_index=True)
-    baskets = np.bincount(rows[place], minlength=n_users)
+    # events are in the order of time, and those of one basket share their age
+    by_user = np.argsort(rows, kind="stable")
+    new = (np.diff(rows[by_user], prepend=-1) != 0) | (np.diff(ages[by_user], prepend=np.nan) != 0)
+    baskets = np.bincount(rows[by_user][new], minlength=n_users)
     recent, earlier = _two_periods(rows, ages, n_users, horizon)
     span = np.maximum(first - visit, 0.0)  # zero too for users of whom nothing is known yet
     return {
@@ -142,13 +147,13 @@ def _in_category(
 ) -> dict[str, Floats]:
     """What the user does in the pair's whole category."""
     keys = window.rows * n_categories + event_categories
-    found, place = np.unique(keys, return_inverse=True)
+    place, found = pd.factorize(keys)
     count = np.bincount(place).astype(np.float64)
     recent = np.bincount(place, weights=np.exp2(-window.ages / horizon))
     last = np.full(len(found), np.inf)
     np.minimum.at(last, place, window.ages)
-    first_event = np.unique(window.cell_of_event, return_index=True)[1]
-    of_pair = place[first_event]
+    of_pair = np.empty(len(n), dtype=np.int64)
+    of_pair[window.cell_of_event] = place  # the same for all events of a pair
     return {
         "category_count": np.log1p(count[of_pair]),
         "category_share": n / count[of_pair],

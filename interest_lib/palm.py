@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from interest_lib.curves import CURVES, curve_age, curve_share
+from interest_lib.curves import CURVES, curve_age, curve_share, share_until
 from interest_lib.history import Floats, Ints
 from interest_lib.return_counts import STRATA, ReturnStatistics
 
@@ -18,6 +18,7 @@ HALF_LIVES: Final = (1.0, 365.0)
 
 _GRID: Final = np.log(np.geomspace(*HALF_LIVES, 60))
 _DRIFTS: Final = np.array([0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4])
+_STEPS_OF_ALL: Final = 5  # of Newton's method; then few shares still move
 _PENALTY: Final = -0.5 * (_DRIFTS / 0.1) ** 2  # a drift has to show before it is believed
 
 
@@ -113,7 +114,7 @@ def lag_density(curve: str, edges_days: Floats, log_half_life: Floats, follow_up
     With follow-ups, of two visits of an episode the earlier is its first one, or both are follow-ups.
     """
     age = edges_days / np.exp(log_half_life)[:, None]
-    reached = curve_share(np.full(age.size, CURVES.index(curve)), age.ravel()).reshape(age.shape)
+    reached = share_until(curve, age)
     if follow_ups:
         reached = (reached + follow_ups * np.interp(age, *_between(curve))) / (1 + follow_ups / 2)
     return np.maximum(np.diff(reached, axis=1) / np.diff(edges_days), 1e-12)
@@ -134,13 +135,14 @@ def fit_part(part: Part, curve: str, follow_ups: float) -> Fit:
     """Half-life and drift of the background under which the returns to one interest are most likely."""
     pairs, exposure = part.sums()
     density = lag_density(curve, part.edges_days, _GRID, follow_ups)
-    fits = [_profile(pairs, exposure, density, part.steady(drift)) for drift in _DRIFTS]
-    scores = np.array([score.sum(0) for score, _ in fits]) + _PENALTY[:, None]
+    steady = np.stack([part.steady(drift) for drift in _DRIFTS])[:, None]
+    fits, shares = _profile(pairs, exposure, density, steady)
+    scores = fits.sum(axis=1) + _PENALTY[:, None]
     drift = int(scores.max(axis=1).argmax())
     score, best = scores[drift], float(_peak(scores[drift], _GRID))
     i = int(np.clip(score.argmax(), 1, len(_GRID) - 2))
     bend = (2 * score[i] - score[i - 1] - score[i + 1]) / (_GRID[1] - _GRID[0]) ** 2
-    return Fit(best, float(score.max()), float(max(bend, 1e-3) ** -0.5), drift, fits[drift][1][:, i])
+    return Fit(best, float(score.max()), float(max(bend, 1e-3) ** -0.5), drift, shares[drift, :, i])
 
 
 def resampled(part: Part, fit: Fit, curve: str, follow_ups: float, times: Floats) -> tuple[Floats, Floats]:
@@ -180,17 +182,47 @@ def _profile(
     shapes; its share is found by Newton's method.
     """
     level = (exposure * steady).sum(-1)[..., None]
-    ratio = (level / np.maximum(exposure @ density.T, 1e-300))[..., None] * (density / steady) - 1
-    steps = 10 if share is None else 4
-    share = np.broadcast_to(0.3 if share is None else share, ratio.shape[:-1])
-    for _ in range(steps):
-        pull = ratio / (1 + share[..., None] * ratio)
-        slope = np.einsum("...hk,...k->...h", pull, pairs)
-        bend = np.einsum("...hk,...hk,...k->...h", pull, pull, pairs)
-        share = np.clip(share + np.clip(slope / np.maximum(bend, 1e-12), -0.3, 0.3), 0, 0.999)
-    score = np.einsum("...hk,...k->...h", np.log1p(share[..., None] * ratio), pairs)
-    flat = pairs @ np.log(steady) - pairs.sum(-1) * np.log(np.maximum(level[..., 0], 1e-300))
-    return score + flat[..., None], share
+    height = level / np.maximum(exposure @ density.T, 1e-300)
+    ratio = height[..., None] * (density / steady[..., None, :]) - 1
+    start = np.broadcast_to(0.3 if share is None else share, ratio.shape[:-1])
+    share = _best_share(ratio, pairs, start, steps=10 if share is None else 4)
+    logs = np.log1p(np.multiply(ratio, share[..., None], out=ratio), out=ratio)
+    flat = (pairs * np.log(steady)).sum(-1) - pairs.sum(-1) * np.log(np.maximum(level[..., 0], 1e-300))
+    return _along_lags(logs, pairs) + flat[..., None], share
+
+
+def _best_share(ratio: Floats, pairs: Floats, share: Floats, steps: int) -> Floats:
+    """The share by Newton's method; `ratio` is the excess over the background, less one, by lag.
+
+    After some steps most shares stand still, and only the others are followed.
+    """
+    with np.errstate(divide="ignore"):
+        inverse = 1 / ratio
+    room = np.empty_like(ratio)
+    for _ in range(min(steps, _STEPS_OF_ALL)):
+        before, share = share, _newton_step(inverse, pairs, share, room)
+    if steps > _STEPS_OF_ALL:
+        places = np.nonzero(np.abs(share - before) > 1e-9)
+        of_those = np.broadcast_to(pairs[..., None, :], ratio.shape)[places][:, None]
+        inverse, room, some = inverse[places][:, None], room[places][:, None], share[places][:, None]
+        for _ in range(steps - _STEPS_OF_ALL):
+            some = _newton_step(inverse, of_those[:, 0], some, room)
+        share[places] = some[:, 0]
+    return share
+
+
+def _newton_step(inverse: Floats, pairs: Floats, share: Floats, room: Floats) -> Floats:
+    """One step of the shares, at most 0.3 long; `room` is written over."""
+    pull = np.reciprocal(np.add(inverse, share[..., None], out=room), out=room)  # ratio / (1 + share * ratio)
+    slope = _along_lags(pull, pairs)
+    bend = _along_lags(np.square(pull, out=room), pairs)
+    step = np.minimum(np.maximum(slope / np.maximum(bend, 1e-12), -0.3), 0.3)
+    return np.minimum(np.maximum(share + step, 0), 0.999)
+
+
+def _along_lags(values: Floats, pairs: Floats) -> Floats:
+    """Sum over the pairs of visits, lag by lag: (..., n_half_lives, n_bins) by (..., n_bins)."""
+    return np.asarray((values @ pairs[..., None])[..., 0])
 
 
 def _peak(score: Floats, grid: Floats) -> Floats:

@@ -126,12 +126,16 @@ class Plan:
         for name in FILE_PARAMETERS:
             if parameters.get(name):
                 parameters[name] = Path(parameters[name]).name
+        own_files = [
+            self.project.root / text for text in parameters.values() if text and isinstance(text, str)
+        ]
         cells = json.loads(self.project.notebook(notebook).read_text(encoding="utf-8"))["cells"]
         parts = {
             "cells": [[c["cell_type"], c["metadata"].get("tags", []), "".join(c["source"])] for c in cells],
             "parameters": parameters,
             "library": {file.name: self._hash(file) for file in _modules(cells, self.project.library)},
             "style": {f.name: self._hash(f) for f in sorted(self.project.root.glob("notebooks/*.mplstyle"))},
+            "own_files": [[file.name, self._hash(file)] for file in own_files if file.is_file()],
             "lock": self._hash(self.project.root / "requirements.lock"),
             "python": sys.version_info[:2],
             "inputs": inputs,

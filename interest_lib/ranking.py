@@ -38,10 +38,11 @@ def top_k(scores: Floats, k: int) -> tuple[Ints, Floats]:
     n_columns = scores.shape[1]
     k = min(k, n_columns)
     kth = np.partition(compared, n_columns - k, axis=1)[:, n_columns - k, None]
-    above = compared > kth
-    level = compared == kth
+    chosen = compared >= kth
+    tied = np.flatnonzero(chosen.sum(axis=1) > k)  # more deserve the last place than there is room for
+    above, level = compared[tied] > kth[tied], compared[tied] == kth[tied]
     places_left = k - above.sum(axis=1, keepdims=True)
-    chosen = above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= places_left))
+    chosen[tied] = above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= places_left))
     columns = np.nonzero(chosen)[1].reshape(len(scores), k)
     best_first = np.argsort(-np.take_along_axis(compared, columns, axis=1), axis=1, kind="stable")
     columns = np.take_along_axis(columns, best_first, axis=1)

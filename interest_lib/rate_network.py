@@ -38,7 +38,10 @@ class Block:
 
     def __getitem__(self, pairs: slice | Tensor) -> Block:
         """Some of the pairs; by a slice nothing is copied."""
-        return Block(self.features[pairs], self.categories[pairs], self.sums[pairs], self.returned[pairs])
+        columns = (self.features, self.categories, self.sums, self.returned)
+        if isinstance(pairs, slice):
+            return Block(*(column[pairs] for column in columns))
+        return Block(*(column.index_select(0, pairs) for column in columns))  # faster than column[pairs]
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,11 @@ class RateNetwork(nn.Module):
     def forward(self, features: Tensor, categories: Tensor, sums: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logarithm of interest, logarithm of the weight, and the shares of the half-lives, of every pair."""
         category = self.embedding(categories)
-        shares = torch.softmax(self.rate(torch.cat([features * self.rate_sees, category], dim=1)), dim=1)
+        if sums.shape[1] == 1:  # nothing to share out
+            shares = torch.ones_like(sums)
+        else:
+            seen = torch.cat([features * self.rate_sees, category], dim=1)
+            shares = torch.softmax(self.rate(seen), dim=1)
         known = category * self.weight_by_category
         log_weight = self.weight(torch.cat([features * self.weight_sees, known], dim=1))[:, 0]
         return log_weight + torch.log((shares * sums).sum(dim=1) + 1e-9), log_weight, shares

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
-import scipy.linalg
 import scipy.sparse as sp
-from implicit.als import AlternatingLeastSquares
 from joblib import delayed
-from lightfm import LightFM
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import normalize
 
 from interest_lib.decay import decayed_counts
 from interest_lib.history import Floats, History, Ints
-from interest_lib.mining import interest_formula
 from interest_lib.processes import all_done
-from interest_lib.ranking import keep_nearest, ranked_lists, rows_or_empty
+from interest_lib.ranking import nearest_others, ranked_lists, rows_or_empty
 from interest_lib.schema import InputError
 from interest_lib.split import Fold
 
@@ -28,6 +26,8 @@ BATCH_USERS = 256  # dense scores exist for this many users at a time, never for
 
 class Recommender(Protocol):
     """What the study asks of a recommender; everything else is the model's own business."""
+
+    history_: History  # what it was fitted on
 
     def fit(self, history: History) -> Self:
         """Learn from the events that the history holds."""
@@ -59,7 +59,11 @@ class ScoringRecommender(BaseEstimator):
         seen = _had(history) if exclude_seen else None
         parts = []
         for start in range(0, len(rows), BATCH_USERS):
-            batch = rows[start : start + BATCH_USERS]
+            batch, owners = rows[start : start + BATCH_USERS], users[start : start + BATCH_USERS]
+            if own_counts is not None and seen is not None:
+                own, had = rows_or_empty(own_counts, batch), rows_or_empty(seen, batch)
+                parts.append(_new_items(owners, own, had, history.item_ids, k))
+                continue
             scores = np.zeros((len(batch), len(history.item_ids)))
             known = batch >= 0
             if known.any():
@@ -67,7 +71,7 @@ class ScoringRecommender(BaseEstimator):
             if seen is not None:
                 hidden_rows, hidden_cols = seen[batch[known]].nonzero()
                 scores[np.flatnonzero(known)[hidden_rows], hidden_cols] = -np.inf
-            parts.append(ranked_lists(users[start : start + BATCH_USERS], scores, history.item_ids, k))
+            parts.append(ranked_lists(owners, scores, history.item_ids, k))
         return pd.concat(parts, ignore_index=True)
 
     def _learn(self, history: History) -> None:
@@ -84,7 +88,22 @@ class ScoringRecommender(BaseEstimator):
 def _had(history: History) -> sp.csr_matrix:
     """Ones where the user had the item, by a goal event: a product that was only looked at is still new."""
     cells = (history.rows[history.is_goal], history.cols[history.is_goal])
-    return sp.csr_matrix((np.ones(len(cells[0])), cells), shape=history.shape)
+    had = sp.csr_matrix((np.ones(len(cells[0])), cells), shape=history.shape)
+    had.data[:] = 1.0
+    return had
+
+
+def _new_items(
+    users: pd.Index, interest: sp.csr_matrix, had: sp.csr_matrix, item_ids: pd.Index, k: int
+) -> pd.DataFrame:
+    """Lists without what was had: of items without interest only the first can come, so few are ranked."""
+    fresh = sp.csr_matrix(interest - interest.multiply(had))
+    fresh.eliminate_zeros()
+    reach = min(k + int(np.diff(had.indptr).max(initial=0)), len(item_ids))
+    columns = np.union1d(np.arange(reach), fresh.indices)
+    scores = fresh[:, columns].toarray()
+    scores[had[:, columns].nonzero()] = -np.inf
+    return ranked_lists(users, scores, item_ids[columns], k)
 
 
 class RecentPopularity(ScoringRecommender):
@@ -149,6 +168,12 @@ class NearestUsers(ScoringRecommender):
     own_weight : float in [0, 1]
         Weight of the user's own interest; the neighbours' similarity-weighted mean gets the rest.
 
+    Attributes
+    ----------
+    interest_ : scipy.sparse.csr_matrix of float, shape (n_users, n_items)
+    neighbours_ : scipy.sparse.csr_matrix of float, shape (n_users, n_users)
+        Similarities to the nearest.
+
     References
     ----------
     Hu et al. (2020), Modeling Personalized Item Frequency Information for Next-basket Recommendation.
@@ -168,209 +193,79 @@ class NearestUsers(ScoringRecommender):
 
     def _learn(self, history: History) -> None:
         self.interest_ = decayed_counts(history, self.half_life_days, self.half_life_baskets)
-        self.unit_ = normalize(self.interest_)
+        self.neighbours_ = nearest_others(normalize(self.interest_), self.n_neighbours, BATCH_USERS)
 
     def _scores(self, rows: Ints) -> Floats:
-        similarity = (self.unit_[rows] @ self.unit_.T).toarray()
-        similarity[np.arange(len(rows)), rows] = 0.0  # nobody is their own neighbour
-        borrowed = interest_formula(keep_nearest(similarity, self.n_neighbours), self.interest_)
-        return self.own_weight * self.interest_[rows].toarray() + (1 - self.own_weight) * borrowed
-
-
-class EASE(ScoringRecommender):
-    """Embarrassingly shallow autoencoder: a ridge regression of every item on all others.
-
-    Parameters
-    ----------
-    ridge : float
-        Strength of the L2 penalty.
-    half_life_days, half_life_baskets : float or None
-        Half-life of the purchases behind the input ``log(1 + decayed count)``, in one of the two units.
-    n_items : int
-        Only the items with most users enter; the others score zero (time grows with its cube).
-
-    References
-    ----------
-    Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data.
-    """
-
-    def __init__(
-        self,
-        ridge: float = 100.0,
-        half_life_days: float | None = None,
-        n_items: int = 8000,
-        half_life_baskets: float | None = None,
-    ) -> None:
-        self.ridge = ridge
-        self.half_life_days = half_life_days
-        self.half_life_baskets = half_life_baskets
-        self.n_items = n_items
-
-    def _learn(self, history: History) -> None:
-        counts = decayed_counts(history, self.half_life_days, self.half_life_baskets)
-        n_users = np.bincount(counts.indices, minlength=counts.shape[1])
-        self.columns_ = np.sort(np.argsort(-n_users, kind="stable")[: self.n_items])
-        self.input_ = sp.csr_matrix(counts[:, self.columns_].log1p())
-        self.weights_ = _ease_weights(self.input_, self.ridge)
-
-    def _scores(self, rows: Ints) -> Floats:
-        scores = np.zeros((len(rows), len(self.history_.item_ids)))
-        scores[:, self.columns_] = self.input_[rows] @ self.weights_
+        n = len(rows)
+        own = sp.csr_matrix((np.ones(n), (np.arange(n), rows)), shape=(n, self.neighbours_.shape[0]))
+        # what each user lends, as in `mining.interest_formula`, the user among them: one product, not two
+        lent = (1 - self.own_weight) * normalize(self.neighbours_[rows], norm="l1")
+        scores: Floats = ((self.own_weight * own + lent) @ self.interest_).toarray()
         return scores
 
 
-def _ease_weights(matrix: sp.csr_matrix, ridge: float) -> Floats:
-    """Closed form of EASE: ``B = I - P / diag(P)`` with ``P = (X'X + ridge * I)^-1``."""
-    gram = (matrix.T @ matrix).toarray(order="F")
-    gram[np.diag_indices_from(gram)] += ridge
-    factor, _ = scipy.linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
-    inverse, info = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
-    if info != 0:
-        raise InputError(f"EASE cannot invert its matrix with ridge {ridge}: give a larger ridge.")
-    # in place from here on: at 8,000 items each copy of the matrix is half a gigabyte
-    weights: Floats = np.tril(inverse)
-    del gram, factor, inverse
-    weights += np.tril(weights, -1).T
-    weights /= -np.diag(weights).copy()
-    np.fill_diagonal(weights, 0.0)
-    return weights
+@dataclass(frozen=True)
+class Comparison:
+    """Lists of several models, and what each of them consumed and cost.
+
+    Attributes
+    ----------
+    lists : pandas.DataFrame
+        ``model``, ``origin``, ``slice``, ``user_id``, ``item_id``, ``rank``, ``score``.
+    costs : pandas.DataFrame
+        One row for every model and origin: ``model``, ``origin``, ``last_seen`` (newest event that the model
+        consumed), ``n_events``, ``n_items`` (its vocabulary), ``fit_seconds`` and ``recommend_seconds`` of
+        all slices, both of the processor: what other programs do meanwhile does not count.
+    """
+
+    lists: pd.DataFrame
+    costs: pd.DataFrame
 
 
-class ALS(ScoringRecommender):
-    """Matrix factorisation of implicit feedback by alternating least squares (package ``implicit``).
+def compare_models(
+    models: Mapping[str, Recommender],
+    folds: Sequence[Fold],
+    slices: Sequence[str] = ("all", "novel"),
+    k: int = 10,
+    n_jobs: int = 2,
+) -> Comparison:
+    """Fit every model on the history of every fold, and collect the lists and what they took.
 
     Parameters
     ----------
-    n_factors : int
-        Length of a user's and an item's vector.
-    regularization : float
-        L2 penalty.
-    alpha : float
-        Confidence of an observation is ``1 + alpha * weight``.
-    weights : {"ones", "counts"}
-        What a pair of user and item weighs: one, or how often it occurs.
-    half_life_days, half_life_baskets : float or None
-        Half-life of an event in the counts, in one of the two units; None counts every event fully.
-    n_iterations : int
-        Sweeps over users and items.
-    random_state : int
-        Seed of the start values.
+    models : mapping of str to Recommender
+        Name of the model to an unfitted recommender.
+    folds : sequence of Fold
+        Histories to fit on; users with targets get a list.
+    slices, k, n_jobs
+        As for `recommend_all`.
 
-    References
-    ----------
-    Hu, Koren and Volinsky (2008), Collaborative Filtering for Implicit Feedback Datasets.
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InputError
+        Models did not consume the same history, see `last_seen`.
+
+    Examples
+    --------
+    >>> from interest_lib.split import fold_at
+    >>> log = pd.DataFrame({"user_id": [1, 2, 1, 2], "item_id": ["a", "b", "a", "a"],
+    ...                     "timestamp": pd.date_range("2017-01-01", periods=4, freq="2D")})
+    >>> fold = fold_at(log, pd.Timestamp("2017-01-04"), min_users_per_item=1)
+    >>> compare_models({"popular": RecentPopularity()}, [fold], n_jobs=1).costs["last_seen"].tolist()
+    ['2017-01-03 00:00:00']
     """
-
-    def __init__(
-        self,
-        n_factors: int = 64,
-        regularization: float = 0.05,
-        alpha: float = 1.0,
-        weights: str = "ones",
-        half_life_days: float | None = None,
-        n_iterations: int = 15,
-        random_state: int = 0,
-        half_life_baskets: float | None = None,
-    ) -> None:
-        self.n_factors = n_factors
-        self.regularization = regularization
-        self.alpha = alpha
-        self.weights = weights
-        self.half_life_days = half_life_days
-        self.n_iterations = n_iterations
-        self.random_state = random_state
-        self.half_life_baskets = half_life_baskets
-
-    def _learn(self, history: History) -> None:
-        # One thread and double precision: the same factors on any number of cores.
-        model = AlternatingLeastSquares(
-            factors=self.n_factors,
-            regularization=self.regularization,
-            alpha=self.alpha,
-            iterations=self.n_iterations,
-            dtype=np.float64,
-            num_threads=1,
-            random_state=self.random_state,
-        )
-        model.fit(_pair_weights(history, self), show_progress=False)
-        self.user_factors_, self.item_factors_ = model.user_factors, model.item_factors
-
-    def _scores(self, rows: Ints) -> Floats:
-        scores: Floats = self.user_factors_[rows] @ self.item_factors_.T
-        return scores
-
-
-class LightFMWarp(ScoringRecommender):
-    """LightFM by ids with the WARP ranking loss, pairs optionally weighted by their decayed count.
-
-    Parameters
-    ----------
-    n_factors : int
-        Length of a user's and an item's vector.
-    n_epochs : int
-        Passes over the data.
-    learning_rate : float
-        Start of the adagrad schedule.
-    weights : {"ones", "counts"}
-        What a pair of user and item weighs: one, or how often it occurs.
-    half_life_days, half_life_baskets : float or None
-        Half-life of an event in the counts, in one of the two units; None counts every event fully.
-    random_state : int
-        Seed of start values and sampling.
-
-    References
-    ----------
-    Kula (2015), Metadata Embeddings for User and Item Cold-start Recommendations.
-    """
-
-    def __init__(
-        self,
-        n_factors: int = 64,
-        n_epochs: int = 10,
-        learning_rate: float = 0.05,
-        weights: str = "ones",
-        half_life_days: float | None = None,
-        random_state: int = 0,
-        half_life_baskets: float | None = None,
-    ) -> None:
-        self.n_factors = n_factors
-        self.n_epochs = n_epochs
-        self.learning_rate = learning_rate
-        self.weights = weights
-        self.half_life_days = half_life_days
-        self.random_state = random_state
-        self.half_life_baskets = half_life_baskets
-
-    def _learn(self, history: History) -> None:
-        model = LightFM(
-            no_components=self.n_factors,
-            loss="warp",
-            learning_rate=self.learning_rate,
-            random_state=self.random_state,
-        )
-        weights = _pair_weights(history, self).astype(np.float32).tocoo()
-        pairs = sp.coo_matrix((np.ones_like(weights.data), (weights.row, weights.col)), shape=weights.shape)
-        # LightFM is deterministic with one thread only.
-        model.fit(pairs, sample_weight=weights, epochs=self.n_epochs, num_threads=1)
-        self.user_factors_ = model.user_embeddings.astype(np.float64)
-        self.item_factors_ = model.item_embeddings.astype(np.float64)
-        self.item_bias_ = model.item_biases.astype(np.float64)
-
-    def _scores(self, rows: Ints) -> Floats:
-        scores: Floats = self.user_factors_[rows] @ self.item_factors_.T + self.item_bias_
-        return scores
-
-
-def _pair_weights(history: History, model: ALS | LightFMWarp) -> sp.csr_matrix:
-    """One for every pair that occurs, or its decayed count."""
-    if model.weights not in ("ones", "counts"):
-        raise InputError(f"weights is '{model.weights}': give 'ones' or 'counts'.")
-    if model.weights == "ones" and (model.half_life_days or model.half_life_baskets):
-        raise InputError("weights 'ones' have no half-life: give weights 'counts' or no half-life.")
-    matrix = decayed_counts(history, model.half_life_days, model.half_life_baskets)
-    if model.weights == "ones":
-        matrix.data[:] = 1.0
-    return matrix
+    tasks = (
+        delayed(_lists_of)(name, model, fold, slices, k) for fold in folds for name, model in models.items()
+    )
+    lists, costs = zip(*all_done(tasks, n_jobs), strict=True)
+    found = Comparison(pd.concat(lists, ignore_index=True), pd.DataFrame(costs))
+    for _, of_origin in found.costs.groupby("origin"):
+        _one_history(of_origin)
+    return found
 
 
 def recommend_all(
@@ -400,25 +295,73 @@ def recommend_all(
     pandas.DataFrame
         ``model``, ``origin``, ``slice``, ``user_id``, ``item_id``, ``rank``, ``score``.
     """
-    tasks = (
-        delayed(_lists_of)(name, model, fold.history, fold.user_ids, slices, k)
-        for name, model in models.items()
-    )
-    parts = all_done(tasks, n_jobs)
-    lists = pd.concat(parts, ignore_index=True)
-    lists.insert(1, "origin", fold.label)
-    return lists
+    return compare_models(models, [fold], slices, k, n_jobs).lists
+
+
+def last_seen(models: Mapping[str, Recommender]) -> str:
+    """The newest event that the fitted models consumed, the same for all of them.
+
+    Parameters
+    ----------
+    models : mapping of str to Recommender
+        Fitted ones.
+
+    Returns
+    -------
+    str
+        ``last_seen`` of their history.
+
+    Raises
+    ------
+    InputError
+        Their histories differ in the newest event, in the number of events, or in the vocabulary: a
+        comparison of the models would not be fair.
+
+    Examples
+    --------
+    >>> from interest_lib.history import history_before
+    >>> log = pd.DataFrame({"user_id": [1], "item_id": ["a"], "timestamp": pd.to_datetime(["2017-01-01"])})
+    >>> history = history_before(log, pd.Timestamp("2017-01-05"), min_users_per_item=1)
+    >>> last_seen({"popular": RecentPopularity().fit(history), "own": PersonalFrequency().fit(history)})
+    '2017-01-01 00:00:00'
+    """
+    return _one_history(pd.DataFrame([_consumed(name, model.history_) for name, model in models.items()]))
+
+
+def _consumed(name: str, history: History) -> dict[str, str | int | float]:
+    return {
+        "model": name,
+        "origin": history.label,
+        "last_seen": history.last_seen,
+        "n_events": len(history.rows),
+        "n_items": len(history.item_ids),
+    }
+
+
+def _one_history(consumed: pd.DataFrame) -> str:
+    seen = ["last_seen", "n_events", "n_items"]
+    first = consumed.iloc[0]
+    other = consumed[(consumed[seen] != first[seen]).any(axis=1)]
+    if len(other):
+        of_other = other.iloc[0]
+        raise InputError(
+            f"{first['model']} has seen {first['n_events']} events of {first['n_items']} items until "
+            f"{first['last_seen']}, and {of_other['model']} {of_other['n_events']} of {of_other['n_items']} "
+            f"until {of_other['last_seen']}: fit the models to compare on the same history."
+        )
+    return str(first["last_seen"])
 
 
 def _lists_of(
-    name: str, model: Recommender, history: History, user_ids: pd.Index, slices: Sequence[str], k: int
-) -> pd.DataFrame:
-    fitted = model.fit(history)
-    parts = []
-    for which in slices:
-        lists = fitted.recommend(user_ids, k=k, exclude_seen=which == "novel")
-        lists.insert(0, "slice", which)
-        parts.append(lists)
-    lists = pd.concat(parts, ignore_index=True)
+    name: str, model: Recommender, fold: Fold, slices: Sequence[str], k: int
+) -> tuple[pd.DataFrame, dict[str, str | int | float]]:
+    start = time.process_time()
+    fitted = model.fit(fold.history)
+    ready = time.process_time()
+    parts = {which: fitted.recommend(fold.user_ids, k=k, exclude_seen=which == "novel") for which in slices}
+    done = time.process_time()
+    lists = pd.concat(parts, names=["slice", None]).reset_index("slice").reset_index(drop=True)
+    lists.insert(0, "origin", fold.label)
     lists.insert(0, "model", name)
-    return lists
+    cost = {"fit_seconds": ready - start, "recommend_seconds": done - ready}
+    return lists, _consumed(name, fitted.history_) | cost

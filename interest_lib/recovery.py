@@ -47,8 +47,12 @@ def recovery(settings: Iterable[Marketplace], n_resamples: int = 99, n_jobs: int
     >>> recovery([small], n_resamples=0)[["seed", "interest"]].shape
     (4, 2)
     """
-    tasks = (delayed(_recovered)(given, n_resamples) for given in settings)
-    return pd.concat(all_done(tasks, n_jobs), ignore_index=True)
+    every = list(settings)
+    # the longest first: at the end no process waits for a large log that another one has just begun
+    order = sorted(range(len(every)), key=lambda n: -every[n].n_users * every[n].events_per_user)
+    found = all_done((delayed(_recovered)(every[n], n_resamples) for n in order), n_jobs)
+    by_place = dict(zip(order, found, strict=True))
+    return pd.concat([by_place[n] for n in range(len(every))], ignore_index=True)
 
 
 def marketplace_misfit(settings: Marketplace) -> pd.DataFrame:

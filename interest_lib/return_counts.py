@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -142,8 +142,9 @@ def return_statistics(
     edges = _edges(span, min_gap_days) if edges_days is None else np.asarray(edges_days, dtype=np.float64)
     width = 2 * span + edges[-1] + 1
     to_own, to_any = row * width + at, row % len(user_ids) * width + at
-    pairs, keys = _later(to_own, to_own, edges, first), own * width + own_day
-    after = _later(keys, to_any, edges, first)
+    pairs = _differences((np.searchsorted(to_own, to_own + edge, side="right") for edge in edges), first)
+    reached = _Reached.by(own * width + own_day, to_any, edges)
+    after = _differences(reached.of(slice(None)), first)
     interest, user = np.divmod(rows, len(user_ids))
     if clock in ("shop", "none"):
         exposure = _exposure(
@@ -153,7 +154,7 @@ def return_statistics(
         exposure = after * (span * len(user_ids) / len(own))
     else:
         seasons, place = interest_seasons(row // len(user_ids), at, own_day, span)
-        exposure = _in_season(seasons, keys, place, to_any, edges, interest, first)
+        exposure = _in_season(seasons, place, reached, interest, first)
         exposure *= span * len(user_ids) / len(own)
     return ReturnStatistics(
         pd.Index(interests), pd.Index(user_ids), edges, span, interest, user, visits, pairs, exposure, after
@@ -175,9 +176,25 @@ def _edges(span: float, min_gap_days: float) -> Floats:
     return np.unique(np.concatenate([[min_gap_days], days[days > min_gap_days], wide[wide < span]]))
 
 
-def _later(among: Floats, keys: Floats, edges: Floats, first: Ints) -> Floats:
-    """Visits among the sorted keys by lag after each of `keys`, summed from each `first` to the next."""
-    return _differences((np.searchsorted(among, keys + edge, side="right") for edge in edges), first)
+class _Reached(NamedTuple):
+    """Own visits until each border of lag after a visit to an interest.
+
+    All interests of one visit have the same, so it is looked up once for each different moment.
+    """
+
+    counts: Ints  # (n_borders, n_moments)
+    moment: Ints  # by visit to an interest
+
+    @classmethod
+    def by(cls, own: Floats, to_any: Floats, edges: Floats) -> _Reached:
+        """From the sorted keys of own visits, and the keys of visits to an interest."""
+        keys, moment = np.unique(to_any, return_inverse=True)
+        return cls(np.stack([np.searchsorted(own, keys + edge, side="right") for edge in edges]), moment)
+
+    def of(self, visits: slice) -> Iterable[Ints]:
+        """Border after border, for some of the visits to an interest."""
+        moment = self.moment[visits]
+        return (counts[moment] for counts in self.counts)
 
 
 def _exposure(cumulated: Floats | None, at: Floats, edges: Floats, span: float, first: Ints) -> Floats:
@@ -189,17 +206,14 @@ def _exposure(cumulated: Floats | None, at: Floats, edges: Floats, span: float, 
     return _differences((np.interp(moment, hours, cumulated) for moment in moments), first)
 
 
-def _in_season(
-    seasons: Floats, own: Floats, place: Floats, to_any: Floats, edges: Floats, interest: Ints, first: Ints
-) -> Floats:
-    """Own visits by lag after each visit, as `_later`, each as much as the row's interest is in season."""
-    found, months = np.empty((len(first), len(edges) - 1)), np.arange(seasons.shape[1])
+def _in_season(seasons: Floats, place: Floats, reached: _Reached, interest: Ints, first: Ints) -> Floats:
+    """Own visits by lag after each visit, each as much as the row's interest is in season."""
+    found, months = np.empty((len(first), len(reached.counts) - 1)), np.arange(seasons.shape[1])
     rows = np.searchsorted(interest, np.arange(len(seasons) + 1))
-    visits = np.append(first, len(to_any))[rows]
+    visits = np.append(first, len(reached.moment))[rows]
     for season, (low, high), (begin, end) in zip(seasons, pairwise(rows), pairwise(visits), strict=True):
         until = np.append(0.0, np.cumsum(np.interp(place, months, season)))
-        keys = to_any[begin:end]
-        after = (until[np.searchsorted(own, keys + edge, side="right")] for edge in edges)
+        after = (until[counts] for counts in reached.of(slice(begin, end)))
         found[low:high] = _differences(after, first[low:high] - begin)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,9 @@ REACHES: Final = (4.0, 6.0, 10.0)
 _MIN_PAIRS: Final = 30
 _SHARES: Final = ("faded_share", "faded_share_low", "faded_share_high")
 _ESTIMATES: Final = ("curve_share", "half_life_days", "low", "high", "log_error", *_SHARES)
+Fitted = Callable[[Part, str, float], Fit]
+"""What fits a part under a curve, as `palm.fit_part` does."""
+
 _FACTORS: Final = (1.0, 2 / 3, 3 / 2)  # on the follow-ups, of which only the mean can be learned
 
 
@@ -124,9 +127,9 @@ def given_curves(statistics: ReturnStatistics, curve: str | Mapping[str, str]) -
     return chosen
 
 
-def curve_scores(part: Part, follow_ups: float) -> Floats:
+def curve_scores(part: Part, follow_ups: float, fitted: Fitted = fit_part) -> Floats:
     """Log-likelihood of each user under each curve."""
-    fits = [(own, fit_part(part, own, follow_ups)) for own in CURVES]
+    fits = [(own, fitted(part, own, follow_ups)) for own in CURVES]
     return np.array([part.user_scores(rates(part, fit, own, follow_ups)[0]) for own, fit in fits])
 
 
@@ -161,8 +164,9 @@ def _with_resamples(
     """Half-life with its interval; without a given curve, each resample takes the one that suits it."""
     if part.pairs.sum() < _MIN_PAIRS:
         return {"curve": curve or ""} | dict.fromkeys(_ESTIMATES, np.nan)
+    fitted = _each_once()
     if curve is None:
-        scores = curve_scores(part.within(fit, REACHES[-1]), follow_ups)
+        scores = curve_scores(part.within(fit, REACHES[-1]), follow_ups, fitted)
         best = int(scores.sum(axis=1).argmax())
         pick = (times[:, part.user] @ scores.T).argmax(axis=1)
     else:
@@ -170,7 +174,7 @@ def _with_resamples(
     share = np.bincount(pick if len(pick) else [best], minlength=len(CURVES)) / max(len(pick), 1)
     estimate, again = np.zeros(2), [np.empty((2, 0))]
     for code in np.flatnonzero(share):
-        own, found = _within_reach(part, fit, CURVES[code], follow_ups, times[pick == code])
+        own, found = _within_reach(part, fit, CURVES[code], follow_ups, times[pick == code], fitted)
         estimate = estimate + share[code] * own
         again.append(found)
     return {"curve": CURVES[best], "curve_share": float(share[best])} | _told(estimate, np.hstack(again))
@@ -186,8 +190,21 @@ def _told(estimate: Floats, again: Floats) -> dict[str, object]:
     return dict(zip(_ESTIMATES[1:], values, strict=True))
 
 
+def _each_once() -> Fitted:
+    """Fits of one interest with the same follow-ups: reaches that end at the same lag have the same."""
+    known: dict[tuple[int, str], Fit] = {}
+
+    def fitted(part: Part, curve: str, follow_ups: float) -> Fit:
+        key = (part.pairs.shape[1], curve)
+        if key not in known:
+            known[key] = fit_part(part, curve, follow_ups)
+        return known[key]
+
+    return fitted
+
+
 def _within_reach(
-    part: Part, fit: Fit, curve: str, follow_ups: float, times: Floats
+    part: Part, fit: Fit, curve: str, follow_ups: float, times: Floats, fitted: Fitted
 ) -> tuple[Floats, Floats]:
     """Log half-life and share that fades, from lags of some half-lives, which slower changes do not reach.
 
@@ -196,7 +213,7 @@ def _within_reach(
     found, again = [], [np.empty((2, 0))]
     for i, reach in enumerate(REACHES):
         near = part.within(fit, reach)
-        here = fit_part(near, curve, follow_ups)
+        here = fitted(near, curve, follow_ups)
         log, fading = np.array([here.log_half_life]), (near.sums()[0].sum(-1) * here.share)[None]
         found.append(np.append(log, _faded_share(part, near, curve, follow_ups, log, fading)))
         for j, factor in enumerate(_FACTORS):

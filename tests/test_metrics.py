@@ -135,3 +135,27 @@ def test_means_of_columns_are_resampled_alike_and_without_what_is_missing() -> N
         assert row.to_dict() == vars(metrics.bootstrap_mean(known, 2)), name
     np.testing.assert_allclose(found.loc["c", ["low", "high"]], found.loc["a", ["low", "high"]] + 1)
     assert found["n"].tolist() == [60, 59, 60]
+
+
+def test_differences_are_paired_and_skip_whom_a_method_is_silent_about() -> None:
+    rng = np.random.default_rng(4)
+    base = pd.Series(rng.uniform(0.1, 0.9, 150))
+    scores = pd.DataFrame({"base": base, "better": base + rng.normal(0.02, 0.05, 150), "zero": 0.0})
+    scores.loc[:9, "better"] = np.nan
+    pairs = [("better", "base"), ("base", "zero"), ("base", "base")]
+    table = metrics.compare_differences(scores, pairs, seed=1)
+    known = scores.dropna()
+    assert table["n"].tolist() == [140, 150, 150]
+    assert table["p"].iloc[0] == pytest.approx(ttest_rel(known["better"], known["base"]).pvalue)
+    expected = metrics.bootstrap_mean(known["better"] - known["base"], seed=1)
+    assert table.iloc[0][["value", "low", "high"]].tolist() == [expected.value, expected.low, expected.high]
+    assert table["p_holm"].tolist() == pytest.approx([2 * table["p"].iloc[0], 3 * table["p"].iloc[1], 1.0])
+    with pytest.raises(InputError, match="nothing to be relative to"):
+        metrics.compare(scores, [("base", "zero")], seed=1)
+
+
+def test_no_gain_over_nothing() -> None:
+    nothing, something = pd.Series([0.0, 0.0, 0.0]), pd.Series([0.1, 0.2, 0.3])
+    assert metrics.gain_or_none(something, nothing) is None
+    gain = metrics.gain_or_none(2 * something, something)
+    assert gain is not None and gain.value == pytest.approx(1.0)

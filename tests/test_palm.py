@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from interest_lib import palm
 from interest_lib.curves import CURVES, curve_age
 from interest_lib.palm import Part, fit_part, lag_density, rates, resampled
 
@@ -90,3 +91,31 @@ def test_resamples_weigh_the_drifts_beside_that_of_the_fit_and_what_they_cost() 
             again, fading = resampled(part, beside, "exponential", 0.0, np.ones((1, 1)))
             assert again[0] == pytest.approx(fit.log_half_life, abs=0.005)
             assert fading[0, 0] == pytest.approx(fit.share[0] * n_pairs, rel=0.03)
+
+
+def test_shares_that_stand_still_need_not_be_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    exposure = rng.gamma(2.0, 30.0, (40, 12))
+    edges, rows = np.arange(13) * 7 + 0.5, np.arange(40)
+    pairs = rng.poisson(exposure * (0.02 + 0.1 * np.exp2(-np.arange(12) / 3))).astype(float)
+    member = (rows % 3 == np.arange(4)[:, None]).astype(float)  # the last stratum has nobody
+    part = Part(rows, member, pairs, exposure, edges, SPAN_DAYS)
+    few = [fit_part(part, curve, 3.0) for curve in CURVES]
+    monkeypatch.setattr(palm, "_STEPS_OF_ALL", 10)
+    for fit, curve in zip(few, CURVES, strict=True):
+        followed = fit_part(part, curve, 3.0)
+        assert fit.drift == followed.drift
+        assert fit.log_half_life == pytest.approx(followed.log_half_life, abs=1e-9)
+        np.testing.assert_allclose(fit.share, followed.share, atol=1e-9)
+
+
+def test_the_share_is_where_the_likelihood_is_highest() -> None:
+    mixed = with_drift(0.1, 1e4, fading=0.3)
+    fit = fit_part(mixed, "exponential", 0.0)
+    tried = palm._GRID[np.abs(palm._GRID - fit.log_half_life).argmin()]
+    density = lag_density("exponential", EDGES, np.array([tried]), 0.0)[0]
+    parts = np.stack([density, mixed.steady(0.1)]) * mixed.exposure
+    parts /= parts.sum(axis=1, keepdims=True)
+    share = np.linspace(0, 0.999, 5001)[:, None]
+    likely = np.log(share * parts[0] + (1 - share) * parts[1]) @ mixed.pairs[0]
+    assert fit.share[0] == pytest.approx(share[likely.argmax(), 0], abs=2e-4)

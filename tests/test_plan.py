@@ -261,6 +261,15 @@ def test_the_fingerprint_looks_at_the_modules_that_a_notebook_imports(root, tmp_
     assert changes("plots")
 
 
+def test_the_fingerprint_looks_at_the_content_of_files_of_the_project_that_a_parameter_names(root):
+    write_notebook(root, "03_decay", 'half_life_days: int = 90\nrate: float = 0.5\ntuned: str = "log.csv"')
+    before = plan(root).fingerprint("03_decay")
+    (root / "log.csv").write_text("half_life_days\n60\n")
+    written = plan(root).fingerprint("03_decay")
+    (root / "log.csv").write_text("half_life_days\n90\n")
+    assert len({before, written, plan(root).fingerprint("03_decay")}) == 3
+
+
 def test_the_fingerprint_looks_at_the_content_of_own_data_and_not_at_the_place(root, tmp_path):
     for place in ("a", "b"):
         (tmp_path / place).mkdir()

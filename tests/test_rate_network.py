@@ -126,3 +126,18 @@ def test_torch_is_left_as_it_was_found_even_after_a_fault() -> None:
     finally:
         torch.set_num_threads(threads)
     assert not torch.are_deterministic_algorithms_enabled() and torch.equal(state, torch.get_rng_state())
+
+
+def test_one_half_life_has_nothing_to_share_out() -> None:
+    """Its share is one whatever the layers of the rate say, and nothing is learned by them."""
+    torch.manual_seed(0)
+    learner = RateNetwork([True] * 3, [True] * 3, 2, 1, True, -1.0, 16, 4)
+    block = made(50)
+    alone = Block(block.features, block.categories, block.sums[:, :1], block.returned)
+    before = predict(learner, alone)
+    with torch.no_grad():
+        for parameter in learner.rate.parameters():
+            parameter.fill_(torch.nan)
+    for found, expected in zip(predict(learner, alone), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert (before[2] == 1).all()

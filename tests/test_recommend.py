@@ -1,24 +1,45 @@
 """Recommenders: what they must rank first, what they must never show, and what they must not see."""
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from interest_lib import metrics, recommend
+from interest_lib.content import ContentInterest
+from interest_lib.ease import EASE
+from interest_lib.factorisation import ALS, BPR, LightFMWarp
+from interest_lib.history import History
+from interest_lib.light_gcn import LightGCN
+from interest_lib.migrated import MigratedInterest
+from interest_lib.migrated_factors import MigratedFactors
 from interest_lib.schema import InputError
 from interest_lib.split import Fold, fold_at
+from interest_lib.transformer_recommender import SequenceRecommender
 
 ORIGIN = pd.Timestamp("2017-05-20")
+KIND = pd.Series(np.arange(60) % 12, name="category").rename_axis("item_id").map("kind {}".format)
+LABELS = KIND.reset_index()
+AGES = pd.DataFrame({"user_id": range(70), "age": np.where(np.arange(70) % 2, "old", "young")})
 MODELS: dict[str, recommend.Recommender] = {
     "recent_popularity": recommend.RecentPopularity(),
     "personal": recommend.PersonalFrequency(),
     "personal_hl30": recommend.PersonalFrequency(30.0),
     "neighbours": recommend.NearestUsers(30.0, n_neighbours=10),
-    "ease": recommend.EASE(ridge=10.0, half_life_days=30.0, n_items=40),
-    "als": recommend.ALS(n_factors=8, random_state=1),
-    "als_decay": recommend.ALS(n_factors=8, weights="counts", half_life_days=30.0, random_state=1),
-    "lightfm": recommend.LightFMWarp(n_factors=8, n_epochs=3, random_state=1),
-    "lightfm_decay": recommend.LightFMWarp(
+    "ease": EASE(ridge=10.0, half_life_days=30.0, n_items=40),
+    "als": ALS(n_factors=8, random_state=1),
+    "als_decay": ALS(n_factors=8, weights="counts", half_life_days=30.0, random_state=1),
+    "bpr": BPR(n_factors=8, n_iterations=20, random_state=1),
+    "light_gcn": LightGCN(n_factors=8, n_updates=60, batch_size=512, random_state=1),
+    "content": ContentInterest(KIND + " " + KIND.index.astype(str), "terms", half_life_days=30.0),
+    "migrated": MigratedInterest(KIND, strength=5.0, stay_strength=100.0),
+    "migrated_factors": MigratedFactors(n_factors=8),
+    "transformer": SequenceRecommender(n_items=40, n_hidden=8, length=20, reach=10, n_updates=5),
+    "lightfm": LightFMWarp(n_factors=8, n_epochs=3, random_state=1),
+    "hybrid": LightFMWarp(n_factors=8, n_epochs=3, random_state=1, items=LABELS, users=AGES),
+    "lightfm_decay": LightFMWarp(
         n_factors=8, n_epochs=3, weights="counts", half_life_days=30.0, random_state=1
     ),
 }
@@ -52,11 +73,13 @@ def test_models_of_own_history_beat_popularity_where_people_have_favourites(
     fold: Fold, lists: pd.DataFrame
 ) -> None:
     score = metrics.ndcg_by_slice(lists, fold).mean()["all"]
-    for model in ("personal", "personal_hl30", "neighbours", "ease"):
+    for model in ("personal", "personal_hl30", "neighbours", "ease", "migrated"):
         assert score[model] > 1.5 * score["recent_popularity"], model
 
 
-@pytest.mark.parametrize("model", ["ease", "als", "lightfm", "lightfm_decay"])
+@pytest.mark.parametrize(
+    "model", ["ease", "als", "bpr", "light_gcn", "migrated_factors", "lightfm", "lightfm_decay"]
+)
 def test_models_that_generalise_find_the_half_of_the_shop_that_a_user_likes(model: str) -> None:
     """Even users buy even items only, so that what is new to them must be even, too."""
     rng = np.random.default_rng(4)
@@ -84,16 +107,6 @@ def test_a_user_without_history_gets_what_is_popular(fold: Fold) -> None:
     for name, model in MODELS.items():
         unknown = model.fit(fold.history).recommend(["nobody"], k=5, exclude_seen=True)
         assert unknown["item_id"].tolist() == fold.history.item_ids[:5].tolist(), name
-
-
-def test_ease_solves_its_ridge_regression(fold: Fold) -> None:
-    model = recommend.EASE(ridge=7.0, half_life_days=None, n_items=30).fit(fold.history)
-    x, weights = model.input_.toarray(), model.weights_
-    assert np.abs(np.diag(weights)).max() == 0
-    # at the optimum the gradient vanishes everywhere but on the diagonal, which is held at zero
-    gradient = x.T @ (x @ weights - x) + 7.0 * weights
-    np.fill_diagonal(gradient, 0.0)
-    assert np.abs(gradient).max() < 1e-8
 
 
 def test_neighbours_with_all_weight_on_the_own_history_are_personal(fold: Fold) -> None:
@@ -130,20 +143,92 @@ def test_the_corruption_check_can_fail(shop: pd.DataFrame, fold: Fold) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [recommend.ALS, recommend.LightFMWarp])
-def test_a_gain_from_fading_vanishes_when_nothing_fades(kind: type, fold: Fold) -> None:
-    """Counts that fade within a thousand years are the counts themselves, so the lists are the same."""
-    endless = kind(weights="counts", half_life_days=1e12).fit(fold.history).recommend(fold.user_ids)
-    counted = kind(weights="counts").fit(fold.history).recommend(fold.user_ids)
-    fading = kind(weights="counts", half_life_days=20.0).fit(fold.history).recommend(fold.user_ids)
-    pd.testing.assert_frame_equal(endless[["item_id", "rank"]], counted[["item_id", "rank"]])
-    assert not fading["item_id"].equals(counted["item_id"])
-
-
-def test_ones_cannot_fade(fold: Fold) -> None:
-    with pytest.raises(InputError, match="have no half-life"):
-        recommend.ALS(half_life_days=3.0).fit(fold.history)
-
-
 def test_two_fits_and_two_processes_give_the_same_lists(fold: Fold, lists: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(lists, recommend.recommend_all(MODELS, fold, n_jobs=2))
+
+
+def test_what_every_model_consumed_and_cost_is_told_for_every_origin(shop: pd.DataFrame) -> None:
+    models = {name: MODELS[name] for name in ("personal", "neighbours")}
+    folds = [fold_at(shop, ORIGIN), fold_at(shop, ORIGIN - pd.Timedelta(days=28))]
+    found = recommend.compare_models(models, folds, n_jobs=1)
+    newest = [str(shop.loc[shop["timestamp"] < pd.Timestamp(f.label), "timestamp"].max()) for f in folds]
+    assert found.costs["last_seen"].tolist() == [newest[0], newest[0], newest[1], newest[1]]
+    assert found.costs["n_events"].tolist() == [len(fold.history.rows) for fold in folds for _ in models]
+    assert (found.costs[["fit_seconds", "recommend_seconds"]] >= 0).all(axis=None)
+    parts = [recommend.recommend_all(models, fold, n_jobs=1) for fold in folds]
+    pd.testing.assert_frame_equal(found.lists, pd.concat(parts, ignore_index=True))
+
+
+class Forgetful(recommend.PersonalFrequency):
+    """Leaves out the newest event."""
+
+    def fit(self, history: History) -> "Forgetful":
+        kept = np.arange(len(history.rows) - 1)
+        columns = ("rows", "cols", "weights", "is_goal", "age_days")
+        parts = {name: getattr(history, name)[kept] for name in columns}
+        return super().fit(replace(history, **parts))
+
+
+def test_a_comparison_of_models_that_saw_different_events_is_refused(fold: Fold) -> None:
+    models = {"personal": recommend.PersonalFrequency(), "forgetful": Forgetful()}
+    with pytest.raises(InputError, match="fit the models to compare on the same history"):
+        recommend.recommend_all(models, fold, n_jobs=1)
+    earlier = replace(fold.history, last_seen="2017-05-01 00:00:00")
+    fitted = {"personal": models["personal"], "other": recommend.RecentPopularity().fit(earlier)}
+    with pytest.raises(InputError, match=r"other .* until 2017-05-01"):
+        recommend.last_seen(fitted)
+    fitted["other"] = recommend.RecentPopularity().fit(fold.history)
+    assert recommend.last_seen(fitted) == fold.history.last_seen
+
+
+def random_history(n_users: int, n_items: int, n_events: int) -> History:
+    rng = np.random.default_rng(0)
+    user = np.append(np.arange(n_users), rng.integers(0, n_users, n_events - n_users))
+    item = np.append(np.arange(n_items), rng.integers(0, n_items, n_events - n_items))
+    return History(
+        label="2017-05-20",
+        user_ids=pd.RangeIndex(n_users, name="user_id"),
+        item_ids=pd.RangeIndex(n_items, name="item_id"),
+        popularity=np.linspace(9, 0, n_items),
+        rows=user,
+        cols=item,
+        weights=np.ones(n_events),
+        is_goal=np.ones(n_events, dtype=bool),
+        age_days=np.linspace(300, 0, n_events),
+        age_baskets=None,
+        last_seen="2017-05-19 23:59:59",
+    )
+
+
+def peak_bytes(model: recommend.Recommender, history: History) -> int:
+    tracemalloc.start()
+    model.fit(history).recommend(history.user_ids, exclude_seen=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("model", ["personal_hl30", "neighbours", "als", "content", "migrated", "lightfm"])
+def test_memory_grows_with_events_and_not_with_users_times_items(model: str) -> None:
+    """Eight times the users with the same events: a dense matrix would take 75 MB more at least."""
+    few, many = (peak_bytes(MODELS[model], random_history(n, 3000, 20_000)) for n in (500, 4000))
+    assert many - few < 25_000_000
+
+
+class Dense(recommend.PersonalFrequency):
+    """The same scores by the way that ranks every item."""
+
+    def _sparse_scores(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize("k", [1, 10, 70])
+def test_new_items_are_ranked_alike_with_and_without_zeros(k: int, fold: Fold) -> None:
+    """Half of the events are views, so that something new has a score."""
+    half = np.arange(len(fold.history.rows)) % 2 == 0
+    history = replace(fold.history, is_goal=half)
+    users = [*history.user_ids, "nobody"]
+    few, all_items = (kind(30.0).fit(history) for kind in (recommend.PersonalFrequency, Dense))
+    found = few.recommend(users, k, exclude_seen=True)
+    assert (found["score"] > 0).any()
+    pd.testing.assert_frame_equal(found, all_items.recommend(users, k, exclude_seen=True))

@@ -8,8 +8,10 @@ from interest_lib.recovery import marketplace_misfit, recovery
 
 def test_recovery_puts_planted_and_found_side_by_side() -> None:
     small = Marketplace(n_users=150, n_items=100, n_categories=4, n_groups=2, events_per_user=300)
-    table = recovery([small, replace(small, seed=1)], n_resamples=9)
-    assert table.shape[0] == 8 and set(table["seed"]) == {2017, 1}
+    larger = replace(small, seed=1, events_per_user=400)  # begun first, but told in the order asked for
+    table = recovery([small, larger], n_resamples=9)
+    assert table["seed"].tolist() == [2017] * 4 + [1] * 4
+    assert table["events_per_user"].tolist() == [300] * 4 + [400] * 4
     assert (table["low_if_told"] < table["high_if_told"]).all()
     assert set(table["planted_half_life_days"]) >= {3.0, 90.0}
 

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from return_samples import episodes, log_of, views
 
+from interest_lib import return_rates
 from interest_lib.decay import shuffled_in_time
+from interest_lib.palm import Fit, Part, fit_part
 from interest_lib.return_counts import from_lag, return_statistics
 from interest_lib.return_rates import fit_half_lives
 from interest_lib.schema import InputError
@@ -123,3 +125,23 @@ def test_where_time_is_shuffled_hardly_a_return_fades() -> None:
 def test_an_unknown_curve_is_refused() -> None:
     with pytest.raises(InputError, match="the curve 'expo' is unknown"):
         fit_half_lives(return_statistics(episodes(10.0, n_users=30)), "expo")
+
+
+@pytest.mark.parametrize("half_life_days", [3.0, 20.0])
+def test_no_fit_is_made_twice_and_the_second_would_be_the_first(
+    half_life_days: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a short half-life, all reaches end after a month, so that they have the same lags."""
+    statistics = return_statistics(episodes(half_life_days), clock="none")
+    made: list[tuple[int, str]] = []
+
+    def counting(part: Part, curve: str, follow_ups: float) -> Fit:
+        made.append((part.pairs.shape[1], curve))
+        return fit_part(part, curve, follow_ups)
+
+    monkeypatch.setattr(return_rates, "fit_part", counting)
+    found = fit_half_lives(statistics, None, 18, follow_ups=3.0)
+    once = len(made)
+    monkeypatch.setattr(return_rates, "_each_once", lambda: counting)
+    pd.testing.assert_frame_equal(found, fit_half_lives(statistics, None, 18, follow_ups=3.0))
+    assert len(set(made[1:once])) == once - 1 < len(made) - once - 1  # the first one has all lags

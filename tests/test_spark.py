@@ -17,8 +17,8 @@ from spark_cluster import QUICK_JAVA, Cluster, kill_family, running_cluster
 from test_queries import EXPRESSIONS, made_log
 
 from interest_lib import datasets, engine, queries
+from interest_lib.factorisation import ALS
 from interest_lib.history import History, history_before
-from interest_lib.recommend import ALS
 from interest_lib.schema import InputError
 from interest_lib.spark_models import SparkALS
 

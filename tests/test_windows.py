@@ -111,3 +111,30 @@ def test_what_a_user_can_mend_is_said() -> None:
         training_windows(timed, 3, 500.0, None)
     with pytest.raises(InputError, match="No item of the log has a category"):
         category_codes(timed, pd.Series(["x"], index=["unknown"]))
+
+
+@pytest.mark.parametrize("unit", ["days", "baskets"])
+def test_records_are_what_the_events_say(unit: str) -> None:
+    category = np.arange(30) % 4
+    history = history_before(log(), ORIGIN, 1) if unit == "days" else history_but_baskets(log(), 0, 1)
+    window = window_before(history, 0, *((28.0, None) if unit == "days" else (None, 2.0)))
+    features, names = pair_records(window, 40, category, 28.0)
+    found = pd.DataFrame(features, columns=names)
+    events = pd.DataFrame({"user": window.rows, "item": window.cols, "age": window.ages})
+    events["category"] = category[events["item"]]
+    users, items = np.divmod(window.cells, 30)
+    for place in range(0, len(found), 7):
+        own = events[events["user"] == users[place]]
+        pair = own[own["item"] == items[place]]
+        alike = own[own["category"] == category[items[place]]]
+        expected = {
+            "count": np.log1p(len(pair)),
+            "since_first": np.log1p(pair["age"].max()),
+            "user_events": np.log1p(len(own)),
+            "user_baskets": np.log1p(own["age"].nunique()),
+            "category_count": np.log1p(len(alike)),
+            "category_share": len(pair) / len(alike),
+            "category_recent": np.log1p((0.5 ** (alike["age"] / 28)).sum()),
+            "since_category": np.log1p(alike["age"].min()),
+        }
+        np.testing.assert_allclose(found.loc[place, list(expected)], list(expected.values()), rtol=1e-5)

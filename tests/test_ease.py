@@ -1,0 +1,30 @@
+"""EASE: the regression it solves."""
+
+import numpy as np
+import pandas as pd
+
+from interest_lib.ease import EASE
+from interest_lib.history import history_before
+
+ORIGIN = pd.Timestamp("2017-05-20")
+
+
+def test_ease_solves_its_ridge_regression(shop: pd.DataFrame) -> None:
+    model = EASE(ridge=7.0, half_life_days=None, n_items=30).fit(history_before(shop, ORIGIN))
+    x, weights = model.input_.toarray(), model.weights_
+    assert np.abs(np.diag(weights)).max() == 0
+    # at the optimum the gradient vanishes everywhere but on the diagonal, which is held at zero
+    gradient = x.T @ (x @ weights - x) + 7.0 * weights
+    np.fill_diagonal(gradient, 0.0)
+    assert np.abs(gradient).max() < 1e-8
+
+
+def test_only_the_items_with_most_users_are_scored(shop: pd.DataFrame) -> None:
+    history = history_before(shop, ORIGIN)
+    model = EASE(n_items=20).fit(history)
+    users = pd.Series(history.rows).groupby(history.cols).nunique()
+    left_out = np.setdiff1d(np.arange(history.shape[1]), model.columns_)
+    assert len(model.columns_) == 20 and users[model.columns_].min() >= users[left_out].max()
+    scores = model.recommend(history.user_ids[:3], k=60).set_index("item_id")["score"]
+    assert (scores[history.item_ids[left_out]] == 0).all()
+    assert (scores[history.item_ids[model.columns_]] != 0).any()
