@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python -m
 OK := .venv/installed
 SPARK := .venv/spark
+PEERS := benchmarks/.venv/installed benchmarks/.venv-lenskit/installed
 INSTALL := $(RUN) pip install --quiet --disable-pip-version-check
 # A list of requirements; an index that is out of reach for a moment gets three more tries.
 INSTALL_FROM = n=0; until $(INSTALL) -r $(1); do \
@@ -21,7 +22,7 @@ export IPYTHONDIR := $(CURDIR)/artifacts/.ipython
 export JUPYTER_CONFIG_DIR := $(CURDIR)/artifacts/.jupyter
 unexport MPLBACKEND PYTHONPATH
 
-.PHONY: help reports test test-slow lint notebooks bench tune lock clean
+.PHONY: help reports test test-slow lint notebooks bench bench-peers tune lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,16 +50,22 @@ notebooks: $(OK) ## execute the stored notebooks in place, with the values writt
 bench: $(OK) ## ratios to a bare query and to pandas, up to 100 million events: some 10 minutes and 6 GB of disk
 	status=0; for part in prepare online scale; do .venv/bin/python benchmarks/$$part.py || status=1; done; exit $$status
 
-tune: $(OK) ## settings of the models of 03 and 04, the same number of trials each; goes on from its logs
+bench-peers: $(OK) $(PEERS) ## recommenders and metrics of others on the same split: some 30 minutes
+	.venv/bin/python benchmarks/metric_speed.py
+	.venv/bin/python benchmarks/bench_peers.py
+
+tune: $(OK) ## settings of all models, the same number of trials each: hours; goes on from its logs
 	.venv/bin/python benchmarks/tune_rates.py
 	.venv/bin/python benchmarks/tune_moves.py
+	.venv/bin/python benchmarks/tune_baskets.py
+	.venv/bin/python benchmarks/tune_recommenders.py
 
 lock: $(OK) ## make requirements.lock anew from environment.yml
 	.venv/bin/python .ci/lock.py > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
 clean: ## remove the environment and everything that can be made again, except reports
-	rm -rf .venv artifacts data/cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv benchmarks/.venv benchmarks/.venv-lenskit artifacts data/cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(OK): requirements.lock
@@ -70,4 +77,14 @@ $(OK): requirements.lock
 
 $(SPARK): requirements-spark.txt $(OK)
 	$(call INSTALL_FROM,requirements-spark.txt)
+	touch $@
+
+benchmarks/.venv/installed: benchmarks/requirements-peers.lock
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+benchmarks/.venv-lenskit/installed: benchmarks/requirements-lenskit.lock
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ HERE = Path(__file__).parent
 RESULTS, FIGURE = HERE / "results" / "peers.json", HERE / "results" / "peers.png"
 WORK = HERE.parent / "artifacts" / "peers"
 HORIZON_DAYS, K, SEED, SLICES = 28, 10, 2017, ("all", "novel")
+AT_ONCE = 2  # processes; what they cost is measured in seconds of the processor
 TEST, VALIDATION = "2017-12-04", "2017-11-06"
 PYTHONS = {
     "peers_models": HERE / ".venv" / "bin" / "python",
@@ -193,11 +195,15 @@ def n_seen(lists: pd.DataFrame, history: History) -> int:
 def bench(peer: str, of: Mapping[str, Fold]) -> dict[str, Any]:
     """All settings of a peer on the validation origin, and the winner of each slice on the test origin."""
     trials = []
-    for settings in TRIED[peer][1]:
-        stats, ndcg = scores_of(peer, settings, of[VALIDATION], WORK / VALIDATION)
-        means = {which: float(ndcg[which].mean()) for which in SLICES}
-        trials.append({"settings": settings, "ndcg10": means, **stats})
-        print(f"{peer} {settings}: " + ", ".join(f"{w} {v:.4f}" for w, v in means.items()), flush=True)
+    tried = TRIED[peer][1]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        scored = pool.map(
+            lambda settings: scores_of(peer, settings, of[VALIDATION], WORK / VALIDATION), tried
+        )
+        for settings, (stats, ndcg) in zip(tried, scored, strict=True):
+            means = {which: float(ndcg[which].mean()) for which in SLICES}
+            trials.append({"settings": settings, "ndcg10": means, **stats})
+            print(f"{peer} {settings}: " + ", ".join(f"{w} {v:.4f}" for w, v in means.items()), flush=True)
     rows = {}
     for which in SLICES:
         best = max(trials, key=lambda trial: trial["ndcg10"][which])

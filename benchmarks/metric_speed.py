@@ -69,7 +69,7 @@ def by_ranx(lists: pd.DataFrame, targets: pd.DataFrame) -> Values:
 SIDES: dict[str, tuple[str, Callable[[pd.DataFrame, pd.DataFrame], Values], int]] = {
     "ours": (sys.executable, by_ours, REPEATS),
     "rectools": (str(PEERS), by_rectools, REPEATS),
-    "ranx": (str(PEERS), by_ranx, 2),
+    "ranx": (str(PEERS), by_ranx, 1),
 }
 
 

@@ -163,7 +163,7 @@ def judged(name: str, fold: Fold, make: Maker, settings: tuning.Row) -> tuple[st
 
 
 def tune(log: prepare.CleanLog, n_trials: int, n_jobs: int, seed: int, path: Path) -> list[tuning.Row]:
-    """Trials of all contenders, the same number of each; what finds repetition and what finds news lead in turns."""
+    """Trials of all contenders, the same number of each; all and novel lead the search in turns."""
     fold = validation_fold(log.events)
     makers = contenders(log.items, log.users, HALF_LIFE, seed=seed)
     search = search_of(makers)

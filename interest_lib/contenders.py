@@ -1,4 +1,4 @@
-"""Who competes: every recommender of the study under its name, and the settings that a search found for it."""
+"""Who competes: every recommender of the study by name, and the settings that a search found for it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def contenders(
     Parameters
     ----------
     items : pandas.DataFrame
-        ``item_id`` and what is known of items. Without texts or categories, those who need them do not compete.
+        ``item_id`` and what is known of items; who needs what is not there does not compete.
     users : pandas.DataFrame or None
         ``user_id`` and what is known of users.
     half_life : mapping, or None
@@ -70,9 +70,9 @@ def contenders(
     >>> found["personal_tuned"](half_life_days=60.0)
     PersonalFrequency(half_life_days=60.0)
     """
-    fade = dict(half_life or {})
-    drawn = {"random_state": seed}
-    fading = {"weights": "counts", **fade, **drawn}
+    fade: Settings = dict(half_life or {})
+    drawn: Settings = {"random_state": seed}
+    fading: Settings = {"weights": "counts", **fade, **drawn}
     found: dict[str, Maker] = {
         "personal_tuned": partial(PersonalFrequency, **fade),
         "paced": PacedFrequency,
@@ -104,14 +104,14 @@ def contenders(
 
 
 def _blend(
-    fade: Mapping[str, float | None],
+    fade: Settings,
     ease_items: int,
     ease: float = 0.3,
     popularity: float = 0.05,
     ridge: float = 100.0,
 ) -> Blend:
     """The best of repetition, of what products go together, and of what is popular, by weighted scores."""
-    parts = {
+    parts: dict[str, Recommender] = {
         "neighbours": NearestUsers(**fade),
         "ease": EASE(ridge, n_items=ease_items, **fade),
         "popularity": RecentPopularity(),

@@ -33,7 +33,9 @@ def _of_migrated_interest(model: MigratedInterest, rows: Ints, cols: Ints) -> pd
     within = item_part[flow["pair"]]
     nobody = np.full(len(flow), NOBODY)
     reason = np.where(flow["stays"], STAYS, MOVES)
-    table = parts_table(pairs[flow["pair"]], reason, flow["share"] * within, nobody, nobody, within)
+    table = parts_table(
+        pairs[flow["pair"]], reason, flow["share"].to_numpy() * within, nobody, nobody, within
+    )
     table["words"] = _told_flow(model, flow, to[flow["pair"]], within)
     return table
 
@@ -111,6 +113,6 @@ def _products(model: ContentInterest, one: Ints, other: Ints) -> Floats:
     for start in range(0, len(one), BATCH_ENTRIES):
         part = slice(start, start + BATCH_ENTRIES)
         a, b = model.vectors_[one[part]], model.vectors_[other[part]]
-        both = a.multiply(b) if sp.issparse(a) else np.asarray(a, np.float64) * np.asarray(b, np.float64)
+        both = sp.csr_matrix(a).multiply(b) if sp.issparse(a) else np.multiply(a, b, dtype=np.float64)
         found[part] = np.asarray(both.sum(axis=1)).reshape(-1)
     return found

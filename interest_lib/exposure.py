@@ -76,7 +76,8 @@ def novelty(recommendations: pd.DataFrame, history: History, k: int = 10) -> pd.
     >>> novelty(pd.DataFrame({"user_id": [1, 1], "item_id": ["a", "b"], "rank": [1, 2]}), known).to_dict()
     {1: 0.5}
     """
-    cells = np.unique(history.rows[history.is_goal] * len(history.item_ids) + history.cols[history.is_goal])
+    cells = history.rows[history.is_goal] * len(history.item_ids) + history.cols[history.is_goal]
+    cells = pd.unique(cells)  # far faster than np.unique
     n_users = np.bincount(cells % len(history.item_ids), minlength=len(history.item_ids))
     bits = -np.log2(np.maximum(n_users, 1) / len(history.user_ids))
     unknown = np.log2(len(history.user_ids))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from interest_lib.history import Floats, Ints
-from interest_lib.marketplace_catalogue import _steady_chance, draw
+from interest_lib.marketplace_catalogue import draw, steady_chance
 from interest_lib.marketplace_truth import World
 
 
@@ -45,5 +45,5 @@ def appeal(world: World, user_id: Ints, item: Ints, day: Ints) -> Floats:
 
 def favourites(world: World, user_id: Ints, category: Ints, which: int) -> Ints:
     """One of the planted favourite items of users in categories, as inner numbers."""
-    chance = _steady_chance(world.settings, user_id, category, np.full(len(user_id), which))
+    chance = steady_chance(world.settings, user_id, category, np.full(len(user_id), which))
     return draw(world.catalogue.any_time, category, chance)

@@ -238,14 +238,14 @@ def choose_items(
         chosen[early] = again - period[early] * settings.n_items
     again = np.flatnonzero(rng.random(len(rows)) < repeat_share)
     which = rng.integers(settings.favourites, size=len(again))
-    chance = _steady_chance(settings, user_id[again], category[again], which)
+    chance = steady_chance(settings, user_id[again], category[again], which)
     favourite = draw(catalogue.any_time, category[again], chance)
     there = catalogue.introduced[favourite] <= day[again]
     chosen[again[there]] = favourite[there]
     return chosen
 
 
-def _steady_chance(settings: Marketplace, user_id: Ints, category: Ints, which: Ints) -> Floats:
+def steady_chance(settings: Marketplace, user_id: Ints, category: Ints, which: Ints) -> Floats:
     """The same number in [0, 1) for the same arguments (the finaliser of SplitMix64, Steele et al. 2014)."""
     place = (user_id * settings.n_categories + category) * settings.favourites + which
     mixed = place.astype(np.uint64) + np.uint64(

@@ -23,7 +23,7 @@ from interest_lib.ranking import ranked_lists, rows_or_empty
 from interest_lib.schema import InputError
 
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "all": {"n_trees": 250, "learning_rate": 0.05, "feature_fraction": 0.35, "min_data_in_leaf": 200},
+    "all": {"n_trees": 200, "learning_rate": 0.06, "feature_fraction": 0.5, "min_data_in_leaf": 100},
     "novel": {"n_trees": 200, "learning_rate": 0.06, "feature_fraction": 0.5, "min_data_in_leaf": 100},
 }
 FIXED: Final = {
@@ -96,12 +96,12 @@ class Ranker(BaseEstimator):
         items: pd.DataFrame | None = None,
         users: pd.DataFrame | None = None,
         promotions: pd.DataFrame | None = None,
-        n_moments: int = 4,
+        n_moments: int = 3,
         step_days: int = 28,
         horizon_days: int = 28,
         without: tuple[str, ...] = (),
         settings: Mapping[str, Mapping[str, Any]] | None = None,
-        n_seeds: int = 1,
+        n_seeds: int = 2,
         n_jobs: int = 1,
         random_state: int = 0,
         tables: MutableMapping[str, Table] | None = None,
@@ -134,6 +134,7 @@ class Ranker(BaseEstimator):
             )
         moments = self._moments(history)
         tables = self._tables(moments)
+        self.history_ = history
         self.now_, self.table_ = moments[0].history, tables[0]
         self.columns_ = [
             n for n, name in enumerate(self.table_.names) if name.partition(":")[0] not in self.without

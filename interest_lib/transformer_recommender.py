@@ -106,7 +106,7 @@ class SequenceRecommender(ScoringRecommender):
             batch_size=self.batch_size,
             length=self.length,
             reach=self.reach,
-            asked=self.asked,
+            asked=min(self.asked, max(self.length // 5, 1)),  # so many masks that something is left to read
             augment=("crop",),  # windows from anywhere in the history, not the last one alone
         )
         self.network_ = SequenceNetwork(

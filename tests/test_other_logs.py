@@ -33,8 +33,7 @@ LAST_NDCG = r"recommend\.2024-12-29\.all\.ndcg10\."
 def run_market(folder: Path, *options: str) -> Path:
     size = "01.marketplace=n_users=200,n_items=300,n_categories=12,events_per_user=500"
     size += ",cart_share=0.6,purchase_share=0.8"
-    fewer = "06.n_factors=[8]"
-    run_small("--dataset", "marketplace", "--set", size, "--set", fewer, "--out", str(folder), *options)
+    run_small("--dataset", "marketplace", "--set", size, "--out", str(folder), *options)
     return folder / "reports" / "marketplace"
 
 

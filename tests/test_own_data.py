@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = [
     *("03.half_lives_days=[30,90]", "03.n_resamples=50", "05.n_resamples=50", "06.n_resamples=50"),
-    *("06.n_factors=[4,8]", "06.n_epochs=[1,2]", "05.n_held_out=40", "05.n_tests=1"),
+    *("06.n_explained=30", "06.n_shops=1", "06.n_rounds=2", "05.n_held_out=40", "05.n_tests=1"),
+    "06.left_out=['transformer','lightfm_hybrid','light_gcn','content']",
     *("05.source_sizes=[25]", "05.source_seeds=1", "05.n_windows=1", "05.network_epochs=1"),
     *("05.generator_steps=10", "05.start_seeds=1", "05.group_draws=1", "05.group_items=100"),
     *("05.planted_users=300", "05.n_proofs=1", "05.proof_users=400", "05.proof_steps=10"),

@@ -64,7 +64,11 @@ def test_novel_lists_hold_nothing_that_was_bought_before(
     shop: pd.DataFrame, fold: Fold, ranker: Ranker
 ) -> None:
     bought = shop.loc[shop["timestamp"] < ORIGIN, ["user_id", "item_id"]].drop_duplicates()
-    assert ranker.recommend(fold.user_ids, exclude_seen=True).merge(bought).empty
+    for k in (
+        10,
+        60,
+    ):  # 60 is the whole shop: what is no candidate fills the list, and what was seen does not
+        assert ranker.recommend(fold.user_ids, k, exclude_seen=True).merge(bought).empty
     assert not ranker.recommend(fold.user_ids).merge(bought).empty
 
 

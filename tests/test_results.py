@@ -98,24 +98,74 @@ def test_published_reference_numbers_are_matched(key: str, published: float, tol
     assert value(key) == pytest.approx(published, abs=tolerance)
 
 
-@pytest.mark.parametrize("which", ["all", "novel"])
-@pytest.mark.parametrize(
-    "model",
-    [
-        "recent_popularity",
-        "personal",
-        "personal_hl90",
+MODELS = [
+    *("recent_popularity", "personal", "personal_hl90", "personal_tuned", "paced", "up_cf", "tifu_knn"),
+    *(
         "neighbours",
+        "item_neighbours",
         "ease",
+        "content",
         "als",
+        "als_decay",
+        "bpr",
         "lightfm",
         "lightfm_decay",
-    ],
-)
+    ),
+    *(
+        "lightfm_hybrid",
+        "light_gcn",
+        "transformer",
+        "static",
+        "migrated",
+        "static_factors",
+        "migrated_factors",
+    ),
+    *("blend", "ranker"),
+]
+
+
+@pytest.mark.parametrize("which", ["all", "novel"])
+@pytest.mark.parametrize("model", MODELS)
 def test_every_model_is_scored_with_an_interval(which: str, model: str) -> None:
     entry = METRICS[f"recommend.2017-12-04.{which}.ndcg10.{model}"]
     assert entry["low"] < entry["value"] < entry["high"]
     assert entry["n"] == {"all": 1977, "novel": 1941}[which]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_is_scored_at_the_earlier_origins(model: str) -> None:
+    for origin in ("2017-11-06", "2017-10-09", "2017-09-11"):
+        assert value(f"recommend.{origin}.all.ndcg10.{model}") > 0
+    assert METRICS[f"recommend.2017-12-04.cold.ndcg10.{model}"]["n"] >= 200
+
+
+def test_the_ranker_is_ahead_of_the_best_of_all_others() -> None:
+    assert METRICS["recommend.ratio.all"]["low"] > 1 and value("recommend.ratio.all") >= 1.03
+    assert METRICS["recommend.ratio.novel"]["low"] > 1 and value("recommend.ratio.novel") >= 1.10
+    for origin in ("2017-11-06", "2017-10-09", "2017-09-11"):
+        for which in ("all", "novel"):
+            assert value(f"recommend.{origin}.{which}.ranker_over_best_peer") > 0
+
+
+def test_next_baskets_are_foretold_as_well_as_published_and_better() -> None:
+    if "recommend.tafeng.recall10.tifuknn_published" not in METRICS and not os.environ.get("INTEREST_DATA"):
+        pytest.skip("recorded without Ta-Feng; docs/datasets.md tells how to get it")
+    assert value("recommend.tafeng.recall10.tifuknn_published") == pytest.approx(0.1301, abs=0.003)
+    halves = [value(f"recommend.tafeng.recall10.paced_frequency.{half}_half") for half in ("first", "second")]
+    assert min(halves) >= 0.1525
+
+
+def test_reasons_are_the_real_ones_and_learning_on_wins() -> None:
+    for model in ("own_counts", "neighbours", "similar_products", "ease"):
+        assert value(f"recommend.explain.{model}.same_weights") == 1
+        assert value(f"recommend.explain.{model}.off_score") < 1e-9
+    assert METRICS["recommend.feedback.ndcg10.refreshed_over_left_alone"]["low"] > 0
+
+
+def test_published_rows_are_measured_with_their_settings() -> None:
+    path = ROOT / "benchmarks" / "results" / "reference_rows.json"
+    for row in json.loads(path.read_text("utf-8"))["rows"]:
+        assert row["measured"] == pytest.approx(row["published"], abs=0.002), row
 
 
 COUNTED = ["popularity", "recent", "own", "prior", "demographic", "similar", "nearest", "borrowed", "fading"]

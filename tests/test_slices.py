@@ -9,7 +9,7 @@ from interest_lib.split import Fold, fold_at
 
 
 def fold() -> Fold:
-    events = [(1, "a", 1), (1, "b", 1), (1, "a", 2), (2, "a", 1), (3, "c", 2)]
+    events = [(1, "a", 1), (1, "b", 1), (1, "a", 2), (2, "a", 1), (3, "c", 2), (3, "c", 3), (3, "c", 4)]
     events += [(1, "a", 6), (1, "c", 6), (2, "b", 7), (4, "a", 7)]
     log = pd.DataFrame(events, columns=["user_id", "item_id", "day"])
     log["timestamp"] = pd.to_datetime("2017-01-01") + pd.to_timedelta(log.pop("day") - 1, unit="D")
