@@ -150,7 +150,7 @@ def winners(log: Path) -> dict[str, dict[str, Settings]]:
     try:
         trials = pd.read_csv(log, dtype=str, keep_default_na=False)
         settings = list(trials.columns.drop(["contender", "trial", "seed", *(f"ndcg10.{s}" for s in SLICES)]))
-    except (OSError, KeyError) as problem:
+    except (OSError, KeyError, ValueError) as problem:  # a file without columns is a ValueError
         raise InputError(f"{log.name} is no log of the search; 'make tune' writes one") from problem
     found: dict[str, dict[str, Settings]] = {}
     for which in SLICES:
