@@ -1,9 +1,9 @@
 """What each notebook's features contribute to the ranker, at the newest origin before the test origin.
 
-    python benchmarks/rank_ablation.py [--moments 3] [--trees 200] [--jobs 2] [--folder FOLDER]
+    python benchmarks/rank_ablation.py [--moments 3] [--jobs 2] [--folder FOLDER]
 
-Every group of features is left out in turn, and kept alone in turn: two models of trees each time.
-See README.md beside this file.
+Every group of features is left out in turn, and kept alone in turn: two models of trees each time, with the
+settings that `make tune` found. See README.md beside this file.
 """
 
 import argparse
@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from interest_lib import datasets, engine, prepare
-from interest_lib.ranker import SETTINGS, Ranker
+from interest_lib.contenders import SLICES, winners
+from interest_lib.ranker import Ranker
 from interest_lib.ranker_ablation import ablation
 from interest_lib.ranker_promotions import complete_journey_promotions
 from interest_lib.ranker_tables import KeptTables
@@ -25,18 +26,18 @@ RESULTS = Path(__file__).parent / "results"
 HORIZON_DAYS = 28
 
 
-def table(log: prepare.CleanLog, n_moments: int, n_trees: int, n_jobs: int) -> pd.DataFrame:
+def table(log: prepare.CleanLog, n_moments: int, n_jobs: int, tuned: Path) -> pd.DataFrame:
     """The ablation on an origin whose targets end before the test origin; nothing later is in the log."""
     test, origin = rolling_origins(log.events, HORIZON_DAYS, 2)
     fold = fold_at(log.events[log.events["timestamp"] < test], origin, HORIZON_DAYS)
-    settings = {kind: {**given, "n_trees": n_trees} for kind, given in SETTINGS.items()}
+    won = winners(tuned)
     with TemporaryDirectory() as folder:
         ranker = Ranker(
             log.items,
             log.users,
             complete_journey_promotions(),
             n_moments=n_moments,
-            settings=settings,
+            settings={which: won[which]["ranker"] for which in SLICES},
             n_jobs=n_jobs,
             tables=KeptTables(Path(folder)),
         )
@@ -47,14 +48,13 @@ def table(log: prepare.CleanLog, n_moments: int, n_trees: int, n_jobs: int) -> p
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--moments", type=int, default=3, help="earlier moments that are learned from")
-    parser.add_argument("--trees", type=int, default=200, help="of each model")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--folder", type=Path, default=RESULTS, help="where rank_ablation.csv is kept")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     try:
         log = prepare.clean(datasets.load(engine.connect()))
-        found = table(log, given.moments, given.trees, given.jobs)
+        found = table(log, given.moments, given.jobs, RESULTS / "tune_recommenders.csv")
     except InputError as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ import argparse
 import inspect
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -20,7 +21,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from interest_lib import datasets, engine, prepare
 from interest_lib.contenders import SLICES, Maker, contenders
 from interest_lib.curves import CURVES
+from interest_lib.layout import scratch_folder
 from interest_lib.metrics import ndcg_at_k
+from interest_lib.ranker import START, Ranker
+from interest_lib.ranker_promotions import complete_journey_promotions
+from interest_lib.ranker_tables import KeptTables
 from interest_lib.schema import InputError
 from interest_lib.split import Fold, fold_at, rolling_origins
 
@@ -113,7 +118,7 @@ SPACES: dict[str, dict[str, BaseDistribution]] = {
         "penalty": magnitude(1e-5, 1e-1),
     },
     "transformer": {
-        "n_hidden": count(32, 96),
+        "n_hidden": IntDistribution(32, 96, step=8),
         "length": count(50, 200),
         "reach": count(20, 100),
         "learning_rate": magnitude(1e-3, 1e-2),
@@ -129,6 +134,15 @@ SPACES: dict[str, dict[str, BaseDistribution]] = {
         "popularity_weight": magnitude(0.001, 1),
     },
     "blend": {"ease": share(), "popularity": share(0.0, 0.3), "ridge": magnitude(10, 3000)},
+    "ranker": {
+        "n_trees": count(100, 300),
+        "learning_rate": magnitude(0.02, 0.15),
+        "num_leaves": count(15, 63),
+        "feature_fraction": share(0.2),
+        "min_data_in_leaf": count(20, 500),
+        "lambda_l2": magnitude(0.1, 100),
+        "negative_share": magnitude(0.1, 0.5),
+    },
 }
 
 
@@ -136,6 +150,40 @@ def untuned(make: Maker, space: dict[str, BaseDistribution]) -> tuning.Row:
     """What a contender starts from: the settings that it has without being told any."""
     told = inspect.signature(make).parameters
     return {name: told[name].default for name in space}
+
+
+def ranker_of(
+    items: pd.DataFrame,
+    users: pd.DataFrame,
+    tables: KeptTables,
+    seed: int,
+    n_trees: int = START["n_trees"],
+    learning_rate: float = START["learning_rate"],
+    num_leaves: int = START["num_leaves"],
+    feature_fraction: float = START["feature_fraction"],
+    min_data_in_leaf: int = START["min_data_in_leaf"],
+    lambda_l2: float = START["lambda_l2"],
+    negative_share: float = START["negative_share"],
+) -> Ranker:
+    """The study's ranker, with the same settings of both its models and one draw of each."""
+    settings = {
+        "n_trees": n_trees,
+        "learning_rate": learning_rate,
+        "num_leaves": num_leaves,
+        "feature_fraction": feature_fraction,
+        "min_data_in_leaf": min_data_in_leaf,
+        "lambda_l2": lambda_l2,
+        "negative_share": negative_share,
+    }
+    return Ranker(
+        items,
+        users,
+        complete_journey_promotions(),
+        settings={"all": settings, "novel": settings},
+        n_seeds=1,
+        random_state=seed,
+        tables=tables,
+    )
 
 
 def validation_fold(events: pd.DataFrame) -> Fold:
@@ -166,6 +214,7 @@ def tune(log: prepare.CleanLog, n_trials: int, n_jobs: int, seed: int, path: Pat
     """Trials of all contenders, the same number of each; all and novel lead the search in turns."""
     fold = validation_fold(log.events)
     makers = contenders(log.items, log.users, HALF_LIFE, seed=seed)
+    makers["ranker"] = partial(ranker_of, log.items, log.users, KeptTables(scratch_folder("ranker")), seed)
     search = search_of(makers)
 
     def judge(turn: tuning.Turn) -> Iterator[tuple[str, tuning.Row]]:
@@ -198,7 +247,7 @@ def main() -> int:
     try:
         log = prepare.clean(datasets.load(engine.connect()))
         rows = tune(log, given.trials, given.jobs, given.seed, path)
-        tuning.summary(search_of(contenders(log.items, log.users, HALF_LIFE)), rows)
+        tuning.summary(search_of(contenders(log.items, log.users, HALF_LIFE) | {"ranker": ranker_of}), rows)
     except InputError as problem:
         print(problem, file=sys.stderr)
         return 1

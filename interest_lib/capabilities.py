@@ -16,7 +16,7 @@ MIN_TEXTS = 20  # distinct descriptions of items; fewer are soon compared
 MIN_REPEATS = 0.01  # share of goal events; with fewer, own counts foretell nothing
 
 PARTS: Final = {
-    "times": "03 the interest of one user through time",
+    "times": "03 and 06 what hangs on the hour of events",
     "categories": "02, 03 and 04 interests by category",
     "texts": "02 what the words of items say",
     "event_types": "03 what views, carts and the like add to purchases",

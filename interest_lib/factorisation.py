@@ -38,8 +38,8 @@ class ALS(FactorRecommender):
         L2 penalty.
     alpha : float
         Confidence of an observation is ``1 + alpha * weight``.
-    weights : {"ones", "counts"}
-        What a pair of user and item weighs: one, or how often it occurs.
+    weights : {"ones", "counts", "logs"}
+        What a pair of user and item weighs: one, how often it occurs, or ``log(1 + count)``.
     half_life_days, half_life_baskets : float or None
         Half-life of an event in the counts, in one of the two units; None counts every event fully.
     n_iterations : int
@@ -169,8 +169,8 @@ class LightFMWarp(FactorRecommender):
         Passes over the data.
     learning_rate : float
         Start of the adagrad schedule.
-    weights : {"ones", "counts"}
-        What a pair of user and item weighs: one, or how often it occurs.
+    weights : {"ones", "counts", "logs"}
+        What a pair of user and item weighs: one, how often it occurs, or ``log(1 + count)``.
     half_life_days, half_life_baskets : float or None
         Half-life of an event in the counts, in one of the two units; None counts every event fully.
     random_state : int
@@ -276,12 +276,12 @@ def pair_weights(
     half_life_days: float | None = None,
     half_life_baskets: float | None = None,
 ) -> sp.csr_matrix:
-    """One for every pair of user and item that occurs, or its decayed count.
+    """One for every pair of user and item that occurs, or its decayed count, or the logarithm of one more.
 
     Parameters
     ----------
     history : History
-    weights : {"ones", "counts"}
+    weights : {"ones", "counts", "logs"}
     half_life_days, half_life_baskets : float or None
         Of the counts, in one of the two units.
 
@@ -302,11 +302,11 @@ def pair_weights(
     >>> pair_weights(history).toarray(), pair_weights(history, "counts", half_life_baskets=1).toarray()
     (array([[1.]]), array([[1.5]]))
     """
-    if weights not in ("ones", "counts"):
-        raise InputError(f"weights is '{weights}': give 'ones' or 'counts'.")
+    if weights not in ("ones", "counts", "logs"):
+        raise InputError(f"weights is '{weights}': give 'ones', 'counts' or 'logs'.")
     if weights == "ones" and (half_life_days or half_life_baskets):
         raise InputError("weights 'ones' have no half-life: give weights 'counts' or no half-life.")
     matrix = decayed_counts(history, half_life_days, half_life_baskets)
     if weights == "ones":
         matrix.data[:] = 1.0
-    return matrix
+    return sp.csr_matrix(matrix.log1p()) if weights == "logs" else matrix

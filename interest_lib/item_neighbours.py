@@ -93,14 +93,16 @@ class SAR(ScoringRecommender):
     Parameters
     ----------
     half_life_days, half_life_baskets : float or None
-        Half-life of a purchase in the affinity; similarities do not fade.
+        Half-life of a purchase in the affinity; similarities do not fade. None: an item counts once, however
+        often the user had it.
     n_items : int
         Only the items with most users enter; the others score zero (memory grows with its square).
 
     Notes
     -----
-    As in Microsoft's ``recommenders``, whose default is a half-life of 30 days: the Jaccard similarity is
-    that of the sets of users who had the items, and an item is as similar to itself as can be.
+    As in Microsoft's ``recommenders``, whose default is a half-life of 30 days, and which drops repetitions
+    where it does not fade: the Jaccard similarity is that of the sets of users who had the items, and an item
+    is as similar to itself as can be.
 
     References
     ----------
@@ -133,7 +135,8 @@ class SAR(ScoringRecommender):
         had.data[:] = 1.0
         n_users = np.bincount(had.indices, minlength=had.shape[1])
         self.columns_ = np.sort(np.argsort(-n_users, kind="stable")[: self.n_items])
-        affinity = decayed_counts(history, self.half_life_days, self.half_life_baskets)
+        fades = self.half_life_days is not None or self.half_life_baskets is not None
+        affinity = decayed_counts(history, self.half_life_days, self.half_life_baskets) if fades else had
         self.affinity_ = sp.csr_matrix(affinity[:, self.columns_], dtype=np.float32)  # as the similarity is
         kept = sp.csr_matrix(had[:, self.columns_], dtype=np.float32)
         together = (kept.T @ kept).toarray()

@@ -22,16 +22,20 @@ from interest_lib.ranker_tables import GROUPS, Table, table_of
 from interest_lib.ranking import ranked_lists, rows_or_empty
 from interest_lib.schema import InputError
 
-SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "all": {"n_trees": 200, "learning_rate": 0.06, "feature_fraction": 0.5, "min_data_in_leaf": 100},
-    "novel": {"n_trees": 200, "learning_rate": 0.06, "feature_fraction": 0.5, "min_data_in_leaf": 100},
+START: Final[Mapping[str, Any]] = {
+    "n_trees": 200,
+    "learning_rate": 0.06,
+    "num_leaves": 31,
+    "feature_fraction": 0.5,
+    "min_data_in_leaf": 100,
+    "lambda_l2": 5.0,
+    "negative_share": 0.3,
 }
+SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {"all": START, "novel": START}
 FIXED: Final = {
     "objective": "rank_xendcg",
-    "num_leaves": 31,
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
-    "lambda_l2": 5.0,
     "max_bin": 127,
     "num_threads": 1,
     "deterministic": True,
@@ -64,9 +68,10 @@ class Ranker(BaseEstimator):
     without : sequence of str
         Groups of features that are left out, see `GROUPS`.
     settings : mapping or None
-        For ``all`` and ``novel``: ``n_trees`` and parameters of LightGBM; `SETTINGS` where None.
+        For ``all`` and ``novel``: ``n_trees``, the share of candidates that did not come true from which they
+        learn (``negative_share``), and parameters of LightGBM; `SETTINGS` where None.
     n_seeds : int
-        Models whose scores are averaged.
+        Models whose scores are averaged, each with a draw of its own.
     n_jobs : int
         Processes that make tables, and threads in which the two models learn.
     random_state : int
@@ -207,14 +212,20 @@ class Ranker(BaseEstimator):
 
 
 def _examples(
-    moments: Sequence[tuple[Moment, Table]], novel: bool, columns: Sequence[int]
+    moments: Sequence[tuple[Moment, Table]],
+    novel: bool,
+    columns: Sequence[int],
+    negative_share: float,
+    seed: int,
 ) -> lightgbm.Dataset:
-    """Candidates of the users who took one of them, and whether they did."""
+    """Candidates of the users who took one of them, and whether they did; a part of the others is drawn."""
+    random = np.random.default_rng(seed)
     features, came_true, sizes = [], [], []
     for moment, table in moments:
         chosen = table.listed(novel)
         true = moment.is_target(table.rows, table.cols) & chosen
         chosen &= np.bincount(table.rows[true], minlength=moment.history.shape[0])[table.rows] > 0
+        chosen &= true | (random.random(len(chosen)) < negative_share)
         features.append(table.features[chosen][:, columns])
         came_true.append(true[chosen])
         sizes.append(np.unique(table.rows[chosen], return_counts=True)[1])
@@ -237,7 +248,9 @@ def _learned(
     settings: Mapping[str, Any],
     seeds: Sequence[int],
 ) -> list[lightgbm.Booster]:
-    examples = _examples(moments, novel, columns)
-    given = {**FIXED, **settings}
-    n_trees = given.pop("n_trees")
-    return [lightgbm.train({**given, "seed": seed}, examples, n_trees) for seed in seeds]
+    given = {**FIXED, **START, **settings}
+    n_trees, share = given.pop("n_trees"), given.pop("negative_share")
+    return [
+        lightgbm.train({**given, "seed": seed}, _examples(moments, novel, columns, share, seed), n_trees)
+        for seed in seeds
+    ]

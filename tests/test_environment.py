@@ -53,7 +53,10 @@ def test_the_optional_extra_is_pinned_exactly():
 def test_whatever_is_imported_is_in_the_list():
     listed = {canonicalize_name(wanted.name) for wanted in [*WANTED, *SPARK]}
     owners = packages_distributions()
-    own = {"interest_lib", *(path.stem for path in (ROOT / "tests").glob("*.py"))}
+    own = {
+        "interest_lib",
+        *(path.stem for folder in ("tests", "benchmarks") for path in (ROOT / folder).glob("*.py")),
+    }
     missing = {}
     for path in [*ROOT.glob("interest_lib/*.py"), *ROOT.glob("tests/*.py"), *ROOT.glob(".ci/*.py")]:
         for name in imported(path.read_text()) - own - set(sys.stdlib_module_names):

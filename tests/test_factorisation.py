@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interest_lib.factorisation import ALS, BPR, LightFMWarp, label_features
+from interest_lib.factorisation import ALS, BPR, LightFMWarp, label_features, pair_weights
 from interest_lib.history import history_before
 from interest_lib.schema import InputError
 from interest_lib.split import Fold, fold_at
@@ -80,6 +80,13 @@ def test_a_label_that_is_missing_and_an_id_without_a_row_tell_nothing() -> None:
 
 
 def test_other_weights_are_refused(fold: Fold) -> None:
-    with pytest.raises(InputError, match="give 'ones' or 'counts'"):
+    with pytest.raises(InputError, match="give 'ones', 'counts' or 'logs'"):
         ALS(weights="some").fit(fold.history)
     assert isinstance(ALS(weights="counts", n_factors=2).fit(fold.history), ALS)
+
+
+def test_logarithms_are_of_the_decayed_counts_and_one_more(fold: Fold) -> None:
+    counts = pair_weights(fold.history, "counts", half_life_days=30.0)
+    logs = pair_weights(fold.history, "logs", half_life_days=30.0)
+    assert 0 < logs.sum() < counts.sum()
+    np.testing.assert_allclose(np.expm1(logs.toarray()), counts.toarray(), atol=1e-12)

@@ -65,11 +65,22 @@ def test_sar_is_faded_affinity_times_jaccard(history: History) -> None:
 
 
 def test_fading_is_passed_on_and_an_endless_half_life_changes_nothing(history: History) -> None:
+    rows = np.arange(80)
     for make in (item_neighbours.ItemNeighbours, item_neighbours.SAR):
-        plain, endless, fast = (make(half_life_days=h).fit(history) for h in (None, 1e12, 10.0))
-        rows = np.arange(80)
-        np.testing.assert_allclose(plain._scores(rows), endless._scores(rows), rtol=1e-5)
-        assert not np.allclose(plain._scores(rows), fast._scores(rows))
+        endless, fast = (make(half_life_days=h).fit(history)._scores(rows) for h in (1e12, 10.0))
+        assert not np.allclose(endless, fast)
+    plain = item_neighbours.ItemNeighbours().fit(history)._scores(rows)
+    endless = item_neighbours.ItemNeighbours(half_life_days=1e12).fit(history)._scores(rows)
+    np.testing.assert_allclose(plain, endless, rtol=1e-5)
+
+
+def test_sar_that_does_not_fade_counts_an_item_once(history: History) -> None:
+    had = (counts(history) > 0).astype(float)
+    both = had.T @ had
+    jaccard = both / (np.diag(both)[:, None] + np.diag(both) - both)
+    np.testing.assert_allclose(
+        item_neighbours.SAR().fit(history)._scores(np.arange(80)), had @ jaccard, rtol=1e-5
+    )
 
 
 def test_an_unknown_weighting_is_refused(history: History) -> None:

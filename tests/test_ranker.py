@@ -9,7 +9,7 @@ import pytest
 
 from interest_lib import metrics
 from interest_lib.history import History, history_before
-from interest_lib.ranker import Ranker
+from interest_lib.ranker import Ranker, _examples
 from interest_lib.ranker_ablation import ablation
 from interest_lib.ranker_reasons import BASE, POPULAR, ranker_reasons
 from interest_lib.ranker_tables import GROUPS, KeptTables, Table
@@ -193,3 +193,17 @@ def test_the_ablation_tells_what_is_missed(fold: Fold, ranker: Ranker, tables: d
     scored = metrics.ndcg_at_k(ranker.recommend(fold.user_ids), fold.targets).mean()
     assert full["all"].to_numpy() == pytest.approx(scored)
     assert table.loc[("all", "decay", "alone"), "ndcg"] > table.loc[("all", "text", "alone"), "ndcg"]
+
+
+def test_of_what_did_not_come_true_only_a_share_is_learned_from(fold: Fold, ranker: Ranker) -> None:
+    moments = ranker._moments(fold.history)
+    learned = list(zip(moments[1:], ranker._tables(moments)[1:], strict=True))
+    columns = range(len(ranker.table_.names))
+    whole, half, again = (
+        _examples(learned, True, columns, share, 1).construct() for share in (1.0, 0.5, 0.5)
+    )
+    assert half.get_label().sum() == whole.get_label().sum() > 0
+    left = (1 - half.get_label()).sum() / (1 - whole.get_label()).sum()
+    assert 0.4 < left < 0.6
+    assert half.get_group().sum() == len(half.get_label())
+    np.testing.assert_array_equal(half.get_group(), again.get_group())

@@ -1,6 +1,7 @@
 """The search for settings of recommenders: equal budgets, two scores lead in turns, no look at the test."""
 
 import importlib
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -9,7 +10,7 @@ import optuna
 import pandas as pd
 import pytest
 
-from interest_lib.contenders import contenders
+from interest_lib.contenders import Maker, contenders
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 ITEMS = pd.DataFrame({"item_id": ["a"], "category": ["tea"], "title": ["green tea"]})
@@ -19,11 +20,19 @@ ITEMS = pd.DataFrame({"item_id": ["a"], "category": ["tea"], "title": ["green te
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return importlib.import_module("tune_recommenders")
+    tune = importlib.import_module("tune_recommenders")
+    monkeypatch.setattr(tune, "complete_journey_promotions", lambda: None)
+    return tune
+
+
+def makers_of(script: ModuleType) -> dict[str, Maker]:
+    return contenders(ITEMS, None, script.HALF_LIFE) | {
+        "ranker": partial(script.ranker_of, ITEMS, None, {}, 1)
+    }
 
 
 def test_every_contender_has_a_space_that_holds_what_it_starts_from(script: ModuleType) -> None:
-    makers = contenders(ITEMS, None, script.HALF_LIFE)
+    makers = makers_of(script)
     assert set(script.SPACES) == set(makers)
     search = script.search_of(makers)
     for name, space in search.spaces.items():
@@ -33,16 +42,23 @@ def test_every_contender_has_a_space_that_holds_what_it_starts_from(script: Modu
 
 
 def test_what_is_tried_fits_the_models(script: ModuleType) -> None:
-    makers = contenders(ITEMS, None, script.HALF_LIFE)
+    makers = makers_of(script)
     search = script.search_of(makers)
     for name in search.spaces:
         done = [search.first[name] | {"ndcg10.all": 0.1, "ndcg10.novel": 0.1}]
         makers[name](**script.tuning.next_settings(search, name, done, seed=1))
 
 
+def test_the_ranker_takes_what_is_tried(script: ModuleType) -> None:
+    model = makers_of(script)["ranker"](n_trees=7, negative_share=0.2)
+    assert model.settings["all"] == model.settings["novel"]
+    assert (model.settings["all"]["n_trees"], model.settings["all"]["negative_share"]) == (7, 0.2)
+    assert set(model.settings["all"]) == set(script.SPACES["ranker"])
+
+
 def test_two_scores_lead_the_search_in_turns(script: ModuleType) -> None:
     """After twelve trials `all` leads and after thirteen `novel`: the other score changes nothing."""
-    search = script.search_of(contenders(ITEMS, None, script.HALF_LIFE))
+    search = script.search_of(makers_of(script))
     rng = np.random.default_rng(1)
     done = [
         {"ridge": float(r), "half_life_days": 90.0, "ndcg10.all": s, "ndcg10.novel": -s}
