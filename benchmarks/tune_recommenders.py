@@ -133,7 +133,7 @@ SPACES: dict[str, dict[str, BaseDistribution]] = {
         "encoder": CategoricalDistribution(("sentences", "terms")),
         "popularity_weight": magnitude(0.001, 1),
     },
-    "blend": {"ease": share(), "popularity": share(0.0, 0.3), "ridge": magnitude(10, 3000)},
+    "blend": {"ease": magnitude(0.03, 30), "popularity": magnitude(0.003, 3), "ridge": magnitude(10, 3000)},
     "ranker": {
         "n_trees": count(100, 300),
         "learning_rate": magnitude(0.02, 0.15),

@@ -41,7 +41,7 @@ def contenders(
     items: pd.DataFrame,
     users: pd.DataFrame | None = None,
     half_life: Mapping[str, float | None] | None = None,
-    ease_items: int = 8000,
+    ease_items: int | None = None,
     seed: int = 0,
 ) -> dict[str, Maker]:
     """Makers of all recommenders with settings; called without any they give what they start from.
@@ -54,8 +54,8 @@ def contenders(
         ``user_id`` and what is known of users.
     half_life : mapping, or None
         What those that fade start from, such as ``{"half_life_days": 90}``.
-    ease_items : int
-        Only the items with most users enter EASE (time grows with its cube).
+    ease_items : int or None
+        Only so many items enter EASE, those with most users; None: see `ease.EASE`.
     seed : int
         Of all that is drawn in training.
 
@@ -88,7 +88,7 @@ def contenders(
         "lightfm_decay": partial(LightFMWarp, **fading),
         "lightfm_hybrid": partial(LightFMWarp, items=items, users=users, **fading),
         "light_gcn": partial(LightGCN, **fading),
-        "transformer": partial(SequenceRecommender, n_items=min(ease_items, 4000), **drawn),
+        "transformer": partial(SequenceRecommender, n_items=min(ease_items or 4000, 4000), **drawn),
         "blend": partial(_blend, fade, ease_items),
     }
     if "half_life_days" in fade:  # a move needs periods
@@ -105,7 +105,7 @@ def contenders(
 
 def _blend(
     fade: Settings,
-    ease_items: int,
+    ease_items: int | None,
     ease: float = 0.3,
     popularity: float = 0.05,
     ridge: float = 100.0,
@@ -126,7 +126,8 @@ def winners(log: Path) -> dict[str, dict[str, Settings]]:
     ----------
     log : pathlib.Path
         A csv with ``contender``, ``trial``, ``seed``, a column for each setting (empty where a contender does
-        not have it) and the scores ``ndcg10.all`` and ``ndcg10.novel`` on an earlier origin.
+        not have it) and the scores ``ndcg10.all`` and ``ndcg10.novel`` on an earlier origin. Only trials that
+        all contenders have had count.
 
     Returns
     -------
@@ -152,6 +153,7 @@ def winners(log: Path) -> dict[str, dict[str, Settings]]:
         settings = list(trials.columns.drop(["contender", "trial", "seed", *(f"ndcg10.{s}" for s in SLICES)]))
     except (OSError, KeyError, ValueError) as problem:  # a file without columns is a ValueError
         raise InputError(f"{log.name} is no log of the search; 'make tune' writes one") from problem
+    trials = trials[trials["trial"].astype(int) < trials["contender"].value_counts().min()]
     found: dict[str, dict[str, Settings]] = {}
     for which in SLICES:
         best = trials[f"ndcg10.{which}"].astype(float).groupby(trials["contender"], sort=False).idxmax()

@@ -132,7 +132,8 @@ def _same_similarity(model: ItemNeighbours, history: History) -> ScoringRecommen
 @with_evidence.register
 def _same_weights(model: EASE, history: History) -> ScoringRecommender:
     counts = decayed_counts(history, model.half_life_days, model.half_life_baskets)
+    model.weights_  # noqa: B018  (worked out from the old input, if it was solved among users)
     other = copy(model)
-    other.history_ = history
+    other.history_, other.among_users_ = history, False
     other.input_ = sp.csr_matrix(counts[:, model.columns_].log1p())
     return other

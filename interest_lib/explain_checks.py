@@ -100,7 +100,7 @@ def removal_trial(
         codes(history.item_ids, cases["source_item"]),
     )
     less = without_evidence(history, *source)
-    other = without_evidence(history, source[0], _other_items(history, *source, rng))
+    other = without_evidence(history, source[0], other_items(history, *source, rng))
     cases["rank"], cases["score"] = _ranks(model, rows, cols)
     cases["rank_told"] = _told_ranks(model, rows, cols, source)
     models = {
@@ -132,8 +132,24 @@ def _cases(
     return largest
 
 
-def _other_items(history: History, rows: Ints, cols: Ints, rng: np.random.Generator) -> Ints:
-    """Another item that each user had, drawn from the user's events; the same one where there is no other."""
+def other_items(history: History, rows: Ints, cols: Ints, rng: np.random.Generator) -> Ints:
+    """Another item that each user had, drawn from the user's events; the same one where there is no other.
+
+    Parameters
+    ----------
+    history : History
+    rows, cols : ndarray of int, shape (n_cells,)
+        Codes of users and of the items that are not to be drawn.
+    rng : numpy.random.Generator
+
+    Examples
+    --------
+    >>> from interest_lib.history import history_but_baskets
+    >>> log = pd.DataFrame({"user_id": [1, 1], "item_id": ["a", "b"], "basket_number": 1})
+    >>> h = history_but_baskets(log, n_hidden=0, min_users_per_item=1)
+    >>> other_items(h, np.array([0]), np.array([0]), np.random.default_rng(0))
+    array([1])
+    """
     order = np.argsort(history.rows, kind="stable")
     owner, item = history.rows[order], history.cols[order]
     key = owner * len(history.item_ids) + item

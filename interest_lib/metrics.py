@@ -335,11 +335,17 @@ def _tested(
     )
     differences = ((scores[method] - scores[over]).dropna() for method, over in pairs)
     table["p"] = [float(ttest_1samp(d, 0.0).pvalue) if d.std() > 0 else 1.0 for d in differences]
-    return table.assign(p_holm=_holm(table["p"].to_numpy()))
+    return table.assign(p_holm=holm(table["p"].to_numpy()))
 
 
-def _holm(p: Floats) -> Floats:
-    """The smallest p-value counts for all comparisons, the next for one less, and so on."""
+def holm(p: Floats) -> Floats:
+    """Holm's correction: the smallest p-value counts for all comparisons, the next for one less, and so on.
+
+    Examples
+    --------
+    >>> holm(np.array([0.01, 0.04, 0.03]))
+    array([0.03, 0.06, 0.06])
+    """
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty(len(p))

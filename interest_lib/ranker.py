@@ -18,7 +18,7 @@ from interest_lib.processes import all_done
 from interest_lib.ranker_candidates import owned
 from interest_lib.ranker_models import BATCH_USERS
 from interest_lib.ranker_moments import Moment, days_before, earlier, fingerprint
-from interest_lib.ranker_tables import GROUPS, Table, table_of
+from interest_lib.ranker_tables import GROUPS, MADE_OF, Table, table_of
 from interest_lib.ranking import ranked_lists, rows_or_empty
 from interest_lib.schema import InputError
 
@@ -66,7 +66,7 @@ class Ranker(BaseEstimator):
     horizon_days : int
         Days after a moment in which an item came true or not.
     without : sequence of str
-        Groups of features that are left out, see `GROUPS`.
+        Groups of features that are left out, see `GROUPS`; what is worked out from them goes with them.
     settings : mapping or None
         For ``all`` and ``novel``: ``n_trees``, the share of candidates that did not come true from which they
         learn (``negative_share``), and parameters of LightGBM; `SETTINGS` where None.
@@ -75,6 +75,8 @@ class Ranker(BaseEstimator):
     n_jobs : int
         Processes that make tables, and threads in which the two models learn.
     random_state : int
+    min_users_per_item : int
+        An item with fewer users at a moment is no candidate then: as in the history.
     tables : mutable mapping or None
         Keeps the features of every moment, so that origins share them: a dict, or `ranker_tables.KeptTables`
         for a folder. Keys are fingerprints of histories; all else has to be the same.
@@ -109,6 +111,7 @@ class Ranker(BaseEstimator):
         n_seeds: int = 2,
         n_jobs: int = 1,
         random_state: int = 0,
+        min_users_per_item: int = 5,
         tables: MutableMapping[str, Table] | None = None,
     ) -> None:
         self.items = items
@@ -122,6 +125,7 @@ class Ranker(BaseEstimator):
         self.n_seeds = n_seeds
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.min_users_per_item = min_users_per_item
         self.tables = tables
 
     def fit(self, history: History) -> Self:
@@ -141,9 +145,8 @@ class Ranker(BaseEstimator):
         tables = self._tables(moments)
         self.history_ = history
         self.now_, self.table_ = moments[0].history, tables[0]
-        self.columns_ = [
-            n for n, name in enumerate(self.table_.names) if name.partition(":")[0] not in self.without
-        ]
+        out = {*self.without, *(name for name, of in MADE_OF.items() if set(of) & set(self.without))}
+        self.columns_ = [n for n, name in enumerate(self.table_.names) if name.partition(":")[0] not in out]
         learned = list(zip(moments[1:], tables[1:], strict=True))
         settings = SETTINGS if self.settings is None else self.settings
         seeds = range(self.random_state, self.random_state + self.n_seeds)
@@ -196,7 +199,7 @@ class Ranker(BaseEstimator):
                 f"The ranker learns from {first} days ago with {self.horizon_days} days before that: "
                 f"give a history longer than {longest + self.horizon_days:.0f} days, or another recommender."
             )
-        return [earlier(history, days, self.horizon_days) for days in (0, *shifts)]
+        return [earlier(history, days, self.horizon_days, self.min_users_per_item) for days in (0, *shifts)]
 
     def _tables(self, moments: Sequence[Moment]) -> list[Table]:
         """Features of every moment, made now or kept from before."""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from interest_lib.metrics import compare_differences, ndcg_at_k
 from interest_lib.ranker import Ranker
-from interest_lib.ranker_tables import GROUPS
+from interest_lib.ranker_tables import GROUPS, MADE_OF
 from interest_lib.split import Fold
 
 SLICES = ("all", "novel")
@@ -22,6 +22,8 @@ def ablation(
     n_resamples: int = 1000,
 ) -> pd.DataFrame:
     """NDCG of the ranker without each group of features, and with each group alone.
+
+    What is worked out from a group goes with it, and is never alone.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ def ablation(
     ways = {
         (group, way): (group,) if way == "without" else tuple(other for other in GROUPS if other != group)
         for group in asked
-        for way in ("without", "alone")
+        for way in (("without",) if group in MADE_OF else ("without", "alone"))
     }
     found = {case: _scores(_without(ranker, left_out, fold), fold, k) for case, left_out in ways.items()}
     parts = {}

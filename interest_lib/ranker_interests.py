@@ -121,7 +121,7 @@ def _state(history: History, kind: Kind, rows: Ints, cols: Ints) -> Columns:
         found[f"mining: lift of the {kind.name}, {fading}"] = lift.astype(np.float32)
         if half_life_days is not None:
             own = values_at(counts, rows, cols) / np.maximum(of_kind, 1e-6)
-            found[f"mining: share of the item in the {kind.name}, {fading}"] = own.astype(np.float32)
+            found[f"decay: share of the item in the {kind.name}, {fading}"] = own.astype(np.float32)
     trend = values_at(sp.csr_matrix(shares[14.0] - shares[None]), rows, theirs)
     return found | {f"migration: trend of the {kind.name}": trend}
 

@@ -19,6 +19,7 @@ REASONS: Final = {
     "migration": "interest moves there",
     "transfer": "users like you",
     "peers": "goes with what you buy",
+    "combined": "own habit, users like you and EASE together",
     "facts": "popular, and how",
     "text": "similar words",
     "promotions": "promoted",
@@ -43,12 +44,9 @@ _PIECES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("share of its category expected {:.1%}", "migration: shrunk share of the category"),
         ("of late {:+.1%} against ever", "migration: trend of the category"),
     ),
-    "transfer": (
-        ("the nearest users bought it {:.2f} times of late", "transfer: neighbours, half-life 90"),
-        ("people alike take it {:+.0%} more or less often", "transfer: taken more by people alike"),
-    ),
+    "transfer": (("the nearest users bought it {:.2f} times of late", "transfer: neighbours, half-life 90"),),
     "peers": (
-        ("place {:.0f} of its kind by EASE", "peers: place: EASE, half-life 90"),
+        ("place {:.0f} by EASE", "peers: place: EASE, half-life 90"),
         ("place {:.0f} by similar items", "peers: place: similar items"),
         ("place {:.0f} by baskets", "peers: place: bought together"),
     ),
@@ -58,8 +56,17 @@ _PIECES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     ),
     "text": (("words with a cosine of {:.2f} to what was bought", "text: words"),),
     "promotions": (
-        ("in the mailer of {:.0%} of stores in the next 28 days", "promotions: mailer, next 28 days"),
+        (
+            "in the mailer of {:.0%} of stores on average in the next 28 days",
+            "promotions: mailer, next 28 days",
+        ),
         ("on display in {:.0%}", "promotions: display, next 28 days"),
+    ),
+    "combined": (
+        (
+            "place {:.0f} by own habit and users like you",
+            "combined: place by own and nearest users, half-life 90",
+        ),
     ),
     "context": (
         ("{:.0f} visits in 28 days", "context: visits in 28 days"),
@@ -110,7 +117,7 @@ def ranker_reasons(ranker: Ranker, lists: pd.DataFrame, novel: bool = False) -> 
     >>> lists = ranker.recommend([3], k=1)
     >>> reasons = ranker_reasons(ranker, lists)
     >>> np.isclose(reasons["amount"].sum(), lists["score"].sum()), len(reasons)
-    (np.True_, 6)
+    (np.True_, 7)
     """
     table, now = ranker.table_, ranker.now_
     rows, cols = codes(now.user_ids, lists["user_id"]), codes(now.item_ids, lists["item_id"])

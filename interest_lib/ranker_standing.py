@@ -26,7 +26,7 @@ COMPARED: Final = (
     "peers: factors",
 )
 FUSED: Final = (
-    "peers: place by own and nearest users, half-life 90",
+    "combined: place by own and nearest users, half-life 90",
     "peers: place by EASE, half-life 90",
     "decay: place by fading share of months with it",
 )
@@ -67,18 +67,18 @@ def standing(columns: Columns, rows: Ints) -> Columns:
             blend = OWN_WEIGHT * columns[own] + (1 - OWN_WEIGHT) * columns[borrowed]
             best = np.zeros(int(rows.max(initial=-1)) + 1, np.float32)
             np.maximum.at(best, rows, blend)
-            found[f"peers: own and nearest users, half-life {name}"] = blend
+            found[f"combined: own and nearest users, half-life {name}"] = blend
             of_best = blend / np.maximum(best[rows], 1e-6)
-            found[f"peers: own and nearest users / the best of the user, half-life {name}"] = of_best.astype(
-                np.float32
+            found[f"combined: own and nearest users / the best of the user, half-life {name}"] = (
+                of_best.astype(np.float32)
             )
-            found[f"peers: place by own and nearest users, half-life {name}"] = places_within(rows, blend)
+            found[f"combined: place by own and nearest users, half-life {name}"] = places_within(rows, blend)
     for name in COMPARED:
         if name in columns:
             group, _, what = name.partition(": ")
             found[f"{group}: place by {what}"] = places_within(rows, columns[name])
     if all(name in found for name in FUSED):
         fused = np.asarray(sum(1 / (PLACES_ADDED + found[name]) for name in FUSED), np.float32)
-        found["peers: places fused"] = fused
-        found["peers: place by places fused"] = places_within(rows, fused)
+        found["combined: places fused"] = fused
+        found["combined: place by places fused"] = places_within(rows, fused)
     return found

@@ -35,13 +35,16 @@ GROUPS: Final = {
     "decay": "03 how often, how recently and how regularly the user bought the item",
     "migration": "04 where the user's interest in categories moves",
     "transfer": "05 what is borrowed from the nearest users, and from people of the same age and income",
-    "peers": "06 scores of simple recommenders: own and nearest users, EASE, similar items, baskets, factors",
+    "peers": "06 scores of simple recommenders: EASE, similar items, baskets, factors",
+    "combined": "06 own counts, the nearest users and EASE in one score",
     "facts": "how popular the item is, with trend, age and repeats",
     "text": "02 words of the item in comparison to those of what the user buys",
     "promotions": "what the shop plans to promote in the weeks ahead",
     "context": "how often the user comes and how much is new",
 }
 """Groups of features, by the first word of their names, and the notebook that they come from."""
+MADE_OF: Final = {"combined": ("decay", "transfer", "peers")}
+"""Groups that are worked out from others, and go with any of them."""
 
 N_NEW: Final = {
     "EASE, half-life 90": 150,
@@ -196,8 +199,10 @@ def table_of(
     >>> log = pd.DataFrame({"user_id": [1, 1, 2, 2], "item_id": ["a", "b", "a", "c"],
     ...                     "timestamp": pd.to_datetime(["2017-01-01", "2017-01-05"] * 2)})
     >>> table = table_of(history_before(log, pd.Timestamp("2017-01-10"), min_users_per_item=1))
-    >>> table.rows, table.cols, sorted({name.partition(":")[0] for name in table.names})
-    (array([0, 0, 0, 1, 1, 1]), array([0, 1, 2, 0, 1, 2]), ['context', 'decay', 'facts', 'peers', 'transfer'])
+    >>> table.rows, table.cols
+    (array([0, 0, 0, 1, 1, 1]), array([0, 1, 2, 0, 1, 2]))
+    >>> sorted({name.partition(":")[0] for name in table.names})
+    ['combined', 'context', 'decay', 'facts', 'peers', 'transfer']
     """
     models = simple_models(history, items, random_state)
     pairs = choose(history, models, {name: n for name, n in N_NEW.items() if name in models})

@@ -138,29 +138,3 @@ def slice_scores(
     if not tables:
         raise InputError("None of the slices has lists: give lists of the kind 'all' or 'novel'.")
     return pd.concat(tables, names=["slice", "model"])
-
-
-def accuracy_by_slice(
-    lists: pd.DataFrame, slices: Mapping[str, Slice], k: int = 10, n_items: int | None = None
-) -> pd.DataFrame:
-    """Means over users of every metric, a row per slice and model, with the number of users.
-
-    Parameters
-    ----------
-    lists, slices, k, n_items
-        As in `slice_scores`.
-
-    Returns
-    -------
-    pandas.DataFrame, indexed by slice and model
-        The columns of `ranking_metrics.accuracy_table`, and ``n`` users.
-
-    Examples
-    --------
-    >>> shown = pd.DataFrame({"model": "m", "slice": "all", "user_id": [1], "item_id": ["a"], "rank": [1]})
-    >>> part = Slice("all", pd.DataFrame({"user_id": [1, 2], "item_id": ["a", "a"]}))
-    >>> accuracy_by_slice(shown, {"all": part})[["recall", "n"]].values.tolist()
-    [[0.5, 2.0]]
-    """
-    by_slice = slice_scores(lists, slices, k, n_items).groupby(level=["slice", "model"], sort=False)
-    return by_slice.mean().assign(n=by_slice.size())

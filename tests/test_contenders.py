@@ -78,7 +78,8 @@ def test_each_slice_has_its_own_winner_and_the_first_of_equals(tmp_path: Path) -
     log.write_text(
         HEADER
         + "ease,0,1,100.0,,.3,.05\nease,1,1,200.0,,.3,.06\nease,2,1,300.0,,.2,.06\n"
-        + "personal_tuned,0,1,,power,.4,.04\n"
+        + "personal_tuned,0,1,,power,.4,.04\npersonal_tuned,1,1,,linear,.3,.03\n"
+        + "personal_tuned,2,1,,linear,.3,.03\npersonal_tuned,3,1,,late,.9,.9\n"  # nobody else had a fourth
     )
     assert winners(log) == {
         "all": {"ease": {"ridge": 100.0}, "personal_tuned": {"curve": "power"}},

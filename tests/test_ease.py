@@ -19,6 +19,16 @@ def test_ease_solves_its_ridge_regression(shop: pd.DataFrame) -> None:
     assert np.abs(gradient).max() < 1e-8
 
 
+def test_it_is_the_same_regression_among_users_and_among_items(shop: pd.DataFrame) -> None:
+    """Of 80 users and 60 items the items are fewer; of 25 users and 60 items the users."""
+    history = history_before(shop[shop["user_id"] < 25], ORIGIN, min_users_per_item=1)
+    model = EASE(ridge=7.0, half_life_days=30.0).fit(history)
+    assert model.among_users_ and not EASE().fit(history_before(shop, ORIGIN)).among_users_
+    rows = np.arange(len(history.user_ids))
+    np.testing.assert_allclose(model._solved_among_items(), model.weights_, atol=1e-10)
+    np.testing.assert_allclose(model._scores(rows), model.input_ @ model.weights_, atol=1e-10)
+
+
 def test_only_the_items_with_most_users_are_scored(shop: pd.DataFrame) -> None:
     history = history_before(shop, ORIGIN)
     model = EASE(n_items=20).fit(history)

@@ -91,14 +91,12 @@ def test_wrong_amounts_are_found_out(history: History, monkeypatch: pytest.Monke
 
 def test_the_control_takes_something_else_of_the_same_user(history: History) -> None:
     rows, cols = np.array([3, 5]), np.array([1, 2])
-    others = explain_checks._other_items(history, rows, cols, np.random.default_rng(0))
+    others = explain_checks.other_items(history, rows, cols, np.random.default_rng(0))
     cells = set(zip(history.rows, history.cols, strict=True))
     assert (others != cols).all()
     assert all(cell in cells for cell in zip(rows, others, strict=True))
     one_item = replace(history, rows=np.zeros(2, int), cols=np.ones(2, int))
-    assert explain_checks._other_items(one_item, np.array([0]), np.array([1]), np.random.default_rng(0)) == [
-        1
-    ]
+    assert explain_checks.other_items(one_item, np.array([0]), np.array([1]), np.random.default_rng(0)) == [1]
 
 
 def test_a_history_without_evidence_keeps_everything_else(history: History) -> None:

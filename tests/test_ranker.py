@@ -11,6 +11,7 @@ from interest_lib import metrics
 from interest_lib.history import History, history_before
 from interest_lib.ranker import Ranker, _examples
 from interest_lib.ranker_ablation import ablation
+from interest_lib.ranker_checks import own_purchases_trial
 from interest_lib.ranker_reasons import BASE, POPULAR, ranker_reasons
 from interest_lib.ranker_tables import GROUPS, KeptTables, Table
 from interest_lib.recommend import RecentPopularity
@@ -136,10 +137,8 @@ def test_groups_of_features_can_be_left_out(fold: Fold, ranker: Ranker, tables: 
     without = Ranker(
         ranker.items, ranker.users, n_moments=2, without=("decay", "text"), settings=SETTINGS, tables=tables
     ).fit(fold.history)
-    assert {without.table_.names[column].partition(":")[0] for column in without.columns_} == groups - {
-        "decay",
-        "text",
-    }
+    left = {without.table_.names[column].partition(":")[0] for column in without.columns_}
+    assert left == groups - {"decay", "text", "combined"}  # what is worked out from decay goes with it
     with pytest.raises(InputError, match="no group of features 'texts'"):
         Ranker(without=("texts",)).fit(fold.history)
 
@@ -147,7 +146,7 @@ def test_groups_of_features_can_be_left_out(fold: Fold, ranker: Ranker, tables: 
 def test_a_log_of_ids_and_times_alone_will_do(fold: Fold) -> None:
     ranker = Ranker(n_moments=1, settings=SETTINGS).fit(fold.history)
     groups = {name.partition(":")[0] for name in ranker.table_.names}
-    assert groups == {"decay", "transfer", "peers", "facts", "context"}
+    assert groups == {"combined", "decay", "transfer", "peers", "facts", "context"}
     assert ranker.recommend(fold.user_ids).groupby("user_id").size().eq(10).all()
 
 
@@ -186,9 +185,9 @@ def test_reasons_tell_what_happened(shop: pd.DataFrame, fold: Fold, ranker: Rank
 
 def test_the_ablation_tells_what_is_missed(fold: Fold, ranker: Ranker, tables: dict[str, Table]) -> None:
     weak = Ranker(ranker.items, ranker.users, n_moments=2, settings=SETTINGS, tables=tables)
-    table = ablation(weak, fold, groups=["decay", "text"], n_resamples=50)
+    table = ablation(weak, fold, groups=["decay", "text", "combined"], n_resamples=50)
     assert table.index.names == ["slice", "group", "way"]
-    assert len(table) == 2 * 2 * 2
+    assert len(table) == 2 * (2 * 2 + 1)  # what is worked out from others is never alone
     full = table["ndcg"] - table["value"]
     scored = metrics.ndcg_at_k(ranker.recommend(fold.user_ids), fold.targets).mean()
     assert full["all"].to_numpy() == pytest.approx(scored)
@@ -207,3 +206,18 @@ def test_of_what_did_not_come_true_only_a_share_is_learned_from(fold: Fold, rank
     assert 0.4 < left < 0.6
     assert half.get_group().sum() == len(half.get_label())
     np.testing.assert_array_equal(half.get_group(), again.get_group())
+
+
+def test_without_its_purchases_a_product_loses_its_place(fold: Fold, ranker: Ranker) -> None:
+    lists = ranker.recommend(fold.user_ids)
+    cases = own_purchases_trial(ranker, lists, n_cases=60)
+    assert cases["user_id"].is_unique and len(cases) > 30
+    listed = lists.set_index(["user_id", "item_id"])["score"]
+    assert (
+        listed.loc[list(zip(cases["user_id"], cases["item_id"], strict=True))].tolist()
+        == cases["score"].tolist()
+    )
+    assert cases["listed_other"].mean() > 0.8 > cases["listed_named"].mean() + 0.2
+    fall = (cases["score"] - cases["score_named"]).dropna()
+    assert (fall > 0).mean() > 0.9
+    assert (cases["score"] - cases["score_other"]).abs().median() < fall.median() / 3

@@ -162,10 +162,10 @@ def test_a_plan_is_read_up_to_its_end_and_no_further(shop: pd.DataFrame, history
 def test_places_compare_the_items_of_one_user(history: History) -> None:
     table = table_of(earlier(history).history)
     wanted = NearestUsers(90.0, n_neighbours=100).fit(earlier(history).history)
-    blend = table.features[:, table.names.index("peers: own and nearest users, half-life 90")]
+    blend = table.features[:, table.names.index("combined: own and nearest users, half-life 90")]
     scores = np.vstack([wanted._scores(np.array([user])) for user in range(5)])
     few = table.rows < 5
     np.testing.assert_allclose(blend[few], scores[table.rows[few], table.cols[few]], rtol=1e-4, atol=1e-5)
-    place = table.features[:, table.names.index("peers: place by own and nearest users, half-life 90")]
+    place = table.features[:, table.names.index("combined: place by own and nearest users, half-life 90")]
     first = pd.DataFrame({"row": table.rows, "blend": blend, "place": place})
     assert (first[first["place"] == 1].set_index("row")["blend"] == first.groupby("row")["blend"].max()).all()

@@ -59,16 +59,17 @@ def test_lists_of_the_right_kind_are_scored_with_their_number_of_users() -> None
         columns=["model", "slice", "user_id", "item_id", "rank"],
     )
     found = slices.target_slices(fold(), cold_events=2)
-    table = slices.accuracy_by_slice(shown, found, k=1, n_items=3)
+    by_slice = slices.slice_scores(shown, found, k=1, n_items=3).groupby(level=["slice", "model"])
+    table = by_slice.mean().assign(n=by_slice.size())
     assert table.loc[("all", "m"), ["hit_rate", "n"]].tolist() == [pytest.approx(1 / 3), 3]
     assert table.loc[("novel", "m"), ["hit_rate", "n"]].tolist() == [pytest.approx(1 / 3), 3]
     assert table.loc[("repeat", "m"), ["hit_rate", "n"]].tolist() == [1, 1]
     assert table.loc[("cold", "o"), ["hit_rate", "n"]].tolist() == [0.5, 2]
     assert ("novel", "o") not in table.index
     per_user = slices.slice_scores(shown, found, k=1)["ndcg"].xs("m", level="model")
-    by_slice = metrics.ndcg_by_slice(shown[shown["model"] == "m"], fold(), k=1)
+    ndcg = metrics.ndcg_by_slice(shown[shown["model"] == "m"], fold(), k=1)
     for which in ("all", "novel"):
-        expected = by_slice[which, "m"].dropna()
+        expected = ndcg[which, "m"].dropna()
         assert per_user[which].to_dict() == expected.to_dict()
 
 
