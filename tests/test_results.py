@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from interest_lib.layout import write_json
+from interest_lib.ranker_tables import GROUPS
 from interest_lib.record import VERDICTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -135,10 +136,22 @@ def test_next_baskets_are_foretold_as_well_as_published_and_better() -> None:
     assert min(halves) >= 0.1525
 
 
+def test_what_the_ranker_gains_without_the_plan_and_what_its_groups_give_is_told() -> None:
+    for which in ("all", "novel"):
+        assert value(f"recommend.ratio.{which}.without_promotions") > 1
+        found = {
+            key.split(".")[4] for key in METRICS if key.startswith(f"recommend.ablation.{which}.without.")
+        }
+        assert found == set(GROUPS)
+
+
 def test_reasons_are_the_real_ones_and_learning_on_wins() -> None:
     for model in ("own_counts", "neighbours", "similar_products", "ease"):
         assert value(f"recommend.explain.{model}.same_weights") == 1
         assert value(f"recommend.explain.{model}.off_score") < 1e-9
+    assert value("recommend.explain.ranker.fell") > 0.95
+    dropped = [value(f"recommend.explain.ranker.dropped_{gone}") for gone in ("named", "other")]
+    assert dropped[0] > 0.9 and dropped[1] < 0.1
     assert METRICS["recommend.feedback.ndcg10.refreshed_over_left_alone"]["low"] > 0
 
 
