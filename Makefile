@@ -60,6 +60,7 @@ tune: $(OK) ## settings of all models, the same number of trials each: hours; go
 	.venv/bin/python benchmarks/tune_baskets.py
 	.venv/bin/python benchmarks/tune_recommenders.py
 	.venv/bin/python benchmarks/rank_ablation.py
+	.venv/bin/python benchmarks/seed_spread.py
 
 lock: $(OK) ## make requirements.lock anew from environment.yml
 	.venv/bin/python .ci/lock.py > requirements.lock.new

@@ -43,13 +43,14 @@ def table(log: prepare.CleanLog, seeds: range, n_jobs: int, tuned: Path) -> pd.D
         found = {name: makers[name] for name in CHANCE if name in makers}
         found["ranker"] = partial(ranker_of, log.items, log.users, kept, seed)
         tasks += [(n, w, make, won[w].get(n, {}), seed, fold) for n, make in found.items() for w in SLICES]
+    tasks.sort(key=lambda task: SLICES.index(task[1]))  # the ranker's tables are made for the first slice
     rows = joblib.Parallel(n_jobs, batch_size=1)(joblib.delayed(score)(*task) for task in tasks)
     return pd.DataFrame(rows).sort_values(["contender", "slice", "seed"], ignore_index=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5, help="trainings of each")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at the same time")
     parser.add_argument("--folder", type=Path, default=RESULTS, help="where seed_spread.csv is kept")
     given = parser.parse_args()

@@ -108,7 +108,7 @@ class Ranker(BaseEstimator):
         horizon_days: int = 28,
         without: tuple[str, ...] = (),
         settings: Mapping[str, Mapping[str, Any]] | None = None,
-        n_seeds: int = 2,
+        n_seeds: int = 3,
         n_jobs: int = 1,
         random_state: int = 0,
         min_users_per_item: int = 5,
@@ -153,10 +153,13 @@ class Ranker(BaseEstimator):
         # threads, as trees grow outside of Python, and tables of half a gigabyte are not sent to processes
         with ThreadPoolExecutor(self.n_jobs) as threads:
             waiting = {
-                kind: threads.submit(_learned, learned, kind == "novel", self.columns_, settings[kind], seeds)
+                kind: [
+                    threads.submit(_learned, learned, kind == "novel", self.columns_, settings[kind], seed)
+                    for seed in seeds
+                ]
                 for kind in ("all", "novel")
             }
-        self.boosters_ = {kind: future.result() for kind, future in waiting.items()}
+        self.boosters_ = {kind: [one.result() for one in of_kind] for kind, of_kind in waiting.items()}
         return self
 
     def recommend(self, user_ids: Iterable[object], k: int = 10, exclude_seen: bool = False) -> pd.DataFrame:
@@ -249,11 +252,8 @@ def _learned(
     novel: bool,
     columns: Sequence[int],
     settings: Mapping[str, Any],
-    seeds: Sequence[int],
-) -> list[lightgbm.Booster]:
+    seed: int,
+) -> lightgbm.Booster:
     given = {**FIXED, **START, **settings}
     n_trees, share = given.pop("n_trees"), given.pop("negative_share")
-    return [
-        lightgbm.train({**given, "seed": seed}, _examples(moments, novel, columns, share, seed), n_trees)
-        for seed in seeds
-    ]
+    return lightgbm.train({**given, "seed": seed}, _examples(moments, novel, columns, share, seed), n_trees)

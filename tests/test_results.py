@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from interest_lib.contenders import CHANCE
 from interest_lib.layout import write_json
 from interest_lib.ranker_tables import GROUPS
 from interest_lib.record import VERDICTS
@@ -143,6 +144,13 @@ def test_what_the_ranker_gains_without_the_plan_and_what_its_groups_give_is_told
             key.split(".")[4] for key in METRICS if key.startswith(f"recommend.ablation.{which}.without.")
         }
         assert found == set(GROUPS)
+
+
+def test_the_luck_of_a_seed_is_told_and_the_lead_of_the_ranker_is_more() -> None:
+    for which in ("all", "novel"):
+        luck = {model: METRICS[f"recommend.seeds.{which}.spread.{model}"] for model in (*CHANCE, "ranker")}
+        assert min(found["n"] for found in luck.values()) >= 3
+        assert 0 < luck["ranker"]["value"] < value(f"recommend.2017-12-04.{which}.ranker_over_best_peer")
 
 
 def test_reasons_are_the_real_ones_and_learning_on_wins() -> None:
