@@ -23,6 +23,7 @@ from interest_lib.history import History
 from interest_lib.layout import write_json
 from interest_lib.metrics import bootstrap_mean, ndcg_by_slice
 from interest_lib.next_basket import last_basket_fold, scored
+from interest_lib.ranker_moments import fingerprint
 from interest_lib.recommend import RecentPopularity
 from interest_lib.schema import InputError
 from interest_lib.split import Fold, folds
@@ -127,6 +128,11 @@ TRIED: dict[str, tuple[str, list[Settings]]] = {
 }
 
 
+def kept_in(fold: Fold) -> Path:
+    """The folder of what peers read and leave; another history has another one."""
+    return WORK / fingerprint(fold.history)
+
+
 def export(fold: Fold, folder: Path) -> None:
     """What every peer is told: history in the vocabulary, users with targets, items in tie order."""
     history = fold.history
@@ -200,7 +206,7 @@ def bench(peer: str, of: Mapping[str, Fold]) -> dict[str, Any]:
     tried = TRIED[peer][1]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         scored = pool.map(
-            lambda settings: scores_of(peer, settings, of[VALIDATION], WORK / VALIDATION), tried
+            lambda settings: scores_of(peer, settings, of[VALIDATION], kept_in(of[VALIDATION])), tried
         )
         for settings, (stats, ndcg) in zip(tried, scored, strict=True):
             means = {which: float(ndcg[which].mean()) for which in SLICES}
@@ -209,7 +215,7 @@ def bench(peer: str, of: Mapping[str, Fold]) -> dict[str, Any]:
     rows = {}
     for which in SLICES:
         best = max(trials, key=lambda trial: trial["ndcg10"][which])
-        stats, ndcg = scores_of(peer, best["settings"], of[TEST], WORK / TEST)
+        stats, ndcg = scores_of(peer, best["settings"], of[TEST], kept_in(of[TEST]))
         level = vars(bootstrap_mean(ndcg[which].dropna(), SEED))
         rows[which] = {"ndcg10": level, "settings": best["settings"], **stats}
         print(f"{peer} {which} at the test: {level['value']:.4f} with {best['settings']}", flush=True)
@@ -272,9 +278,9 @@ def main() -> int:
     test, validation = folds(log.events, HORIZON_DAYS, 2)
     of = {test.label: test, validation.label: validation}
     assert set(of) == {TEST, VALIDATION}, "the origins have moved"
-    for label, fold in of.items():
-        if not (WORK / label / "items.parquet").is_file():
-            export(fold, WORK / label)
+    for fold in of.values():
+        if not (kept_in(fold) / "items.parquet").is_file():
+            export(fold, kept_in(fold))
     content = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {"peers": {}}
     for peer in given.only:
         try:

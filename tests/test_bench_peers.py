@@ -1,5 +1,6 @@
 """What is done with the lists of the peers, which run in environments that tests do not have."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -81,6 +82,13 @@ def test_pairs_are_weighted_as_asked(tmp_path: Path) -> None:
     n_users = task.events.groupby("item_id")["user_id"].nunique()
     kept = set(largest.events["item_id"])
     assert n_users[list(kept)].min() >= n_users.drop(list(kept)).max()
+
+
+def test_what_was_left_for_another_history_is_not_taken() -> None:
+    of = fold()
+    less = dataclasses.replace(of.history, age_days=of.history.age_days + 1.0)
+    assert bench_peers.kept_in(of) == bench_peers.kept_in(fold())
+    assert bench_peers.kept_in(of) != bench_peers.kept_in(dataclasses.replace(of, history=less))
 
 
 def test_every_peer_has_the_same_number_of_settings() -> None:
