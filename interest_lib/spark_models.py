@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.base import BaseEstimator
 
-from interest_lib.decay import decayed_counts
 from interest_lib.engine import spark_session
+from interest_lib.factorisation import pair_weights
 from interest_lib.history import History, Ints
 from interest_lib.layout import scratch_folder
 
@@ -30,8 +30,10 @@ class SparkALS(BaseEstimator):
         L2 penalty, which Spark scales by the number of a user's or an item's pairs.
     alpha : float
         Confidence of an observation is ``1 + alpha * weight``.
+    weights : {"ones", "counts", "logs"}
+        What a pair of user and item weighs, as in `factorisation.pair_weights`.
     half_life_days, half_life_baskets : float or None
-        Half-life of an event's weight, in one of the two units; None counts every event fully.
+        Half-life of an event in the counts, in one of the two units; None counts every event fully.
     n_iterations : int
         Sweeps over users and items.
     n_blocks : int
@@ -58,6 +60,7 @@ class SparkALS(BaseEstimator):
         n_factors: int = 64,
         regularization: float = 0.05,
         alpha: float = 1.0,
+        weights: str = "ones",
         half_life_days: float | None = None,
         n_iterations: int = 15,
         n_blocks: int = 4,
@@ -69,6 +72,7 @@ class SparkALS(BaseEstimator):
         self.n_factors = n_factors
         self.regularization = regularization
         self.alpha = alpha
+        self.weights = weights
         self.half_life_days = half_life_days
         self.half_life_baskets = half_life_baskets
         self.n_iterations = n_iterations
@@ -123,8 +127,8 @@ class SparkALS(BaseEstimator):
         )
 
     def _pairs(self, history: History) -> Any:
-        """Decayed weights as a table of Spark's: row, col, weight."""
-        matrix = decayed_counts(history, self.half_life_days, self.half_life_baskets).tocoo()
+        """Weights as a table of Spark's: row, col, weight."""
+        matrix = pair_weights(history, self.weights, self.half_life_days, self.half_life_baskets).tocoo()
         table = pa.table({"row": matrix.row, "col": matrix.col, "weight": matrix.data})
         return self.session_.createDataFrame(table)
 

@@ -135,7 +135,7 @@ def test_als_is_repeatable_shows_what_was_seen_and_what_is_popular(
     spark: BaseBackend, circles: History
 ) -> None:
     first, second = (
-        SparkALS(n_factors=4, n_iterations=3, half_life_days=90, session=spark._session).fit(circles)
+        SparkALS(4, n_iterations=3, weights="counts", half_life_days=90, session=spark._session).fit(circles)
         for _ in range(2)
     )
     lists = first.recommend([7, 1000, 3], k=10)
