@@ -10,7 +10,7 @@ from joblib import delayed
 from sklearn.base import clone
 
 from interest_lib.history import history_before
-from interest_lib.metrics import Interval, ndcg_at_k, relative_gain
+from interest_lib.metrics import gain_or_none, ndcg_at_k, relative_gain
 from interest_lib.processes import all_done
 from interest_lib.recommend import Recommender
 from interest_lib.schema import InputError
@@ -122,12 +122,12 @@ def refresh_gain(scores: pd.DataFrame, seed: int, n_resamples: int = 1000) -> pd
     -------
     pandas.DataFrame
         Indexed by ``week``: ``value``, ``low``, ``high`` (95 %) of ``refreshed / left_alone - 1``, and ``n``
-        users. The row ``all`` is over the weeks from 1.
+        users. The row ``all`` is over the weeks from 1. Weeks in which nearly nobody has a hit are left out.
 
     Raises
     ------
     InputError
-        No week after the first, or nobody has a hit.
+        No week after the first, or (nearly) nobody has a hit in all of them.
 
     Examples
     --------
@@ -136,13 +136,14 @@ def refresh_gain(scores: pd.DataFrame, seed: int, n_resamples: int = 1000) -> pd
     >>> refresh_gain(scores, seed=1)["value"].round(3).to_dict()
     {0: 0.0, 1: 0.5, 'all': 0.5}
     """
-    slices: dict[object, pd.DataFrame] = dict(list(scores.groupby("week")))
-    slices["all"] = scores[scores["week"] > 0]
-    found = {week: vars(_gain(part, seed, n_resamples)) for week, part in slices.items()}
+    sums = {week: _by_user(part) for week, part in scores.groupby("week")}
+    gains = {week: gain_or_none(*users, seed, n_resamples) for week, users in sums.items()}
+    gains["all"] = relative_gain(*_by_user(scores[scores["week"] > 0]), seed, n_resamples)
+    found = {week: vars(gain) for week, gain in gains.items() if gain is not None}
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("week")
 
 
-def _gain(part: pd.DataFrame, seed: int, n_resamples: int) -> Interval:
-    """Ratio of the sums over users, so that every week of a user counts once."""
+def _by_user(part: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Sums over weeks, so that every week of a user counts once: of fresh lists, and of those left alone."""
     users = part.groupby("user_id")[list(WAYS)].sum()
-    return relative_gain(users["refreshed"], users["left_alone"], seed, n_resamples)
+    return users["refreshed"], users["left_alone"]

@@ -27,7 +27,8 @@ class SparkALS(BaseEstimator):
     n_factors : int
         Length of a user's and an item's vector.
     regularization : float
-        L2 penalty, which Spark scales by the number of a user's or an item's pairs.
+        L2 penalty, as in `factorisation.ALS`. Spark multiplies its own by the number of a user's or an item's
+        pairs, so it is given this divided by the pairs of the mean user.
     alpha : float
         Confidence of an observation is ``1 + alpha * weight``.
     weights : {"ones", "counts", "logs"}
@@ -87,12 +88,14 @@ class SparkALS(BaseEstimator):
         from pyspark.ml.recommendation import ALS  # noqa: PLC0415, PySpark is optional
 
         self.history_ = history
-        self.pairs_ = self._pairs(history)
+        matrix = pair_weights(history, self.weights, self.half_life_days, self.half_life_baskets).tocoo()
+        table = pa.table({"row": matrix.row, "col": matrix.col, "weight": matrix.data})
+        self.pairs_ = self.session_.createDataFrame(table)
         if not self.session_.sparkContext.getCheckpointDir():
             self.session_.sparkContext.setCheckpointDir(str(scratch_folder("spark")))
         als = ALS(
             rank=self.n_factors,
-            regParam=self.regularization,
+            regParam=self.regularization * len(np.unique(history.rows)) / matrix.nnz,
             alpha=self.alpha,
             maxIter=self.n_iterations,
             numUserBlocks=self.n_blocks,
@@ -125,12 +128,6 @@ class SparkALS(BaseEstimator):
                 "score": lists["score"].to_numpy(),
             }
         )
-
-    def _pairs(self, history: History) -> Any:
-        """Weights as a table of Spark's: row, col, weight."""
-        matrix = pair_weights(history, self.weights, self.half_life_days, self.half_life_baskets).tocoo()
-        table = pa.table({"row": matrix.row, "col": matrix.col, "weight": matrix.data})
-        return self.session_.createDataFrame(table)
 
     def _lists(self, rows: Ints, k: int, exclude_seen: bool) -> pd.DataFrame:
         """The best columns of some rows: row, col, score."""

@@ -151,12 +151,62 @@ def test_a_plan_is_read_up_to_its_end_and_no_further(shop: pd.DataFrame, history
     weeks = pd.date_range(ORIGIN - 2 * MONTH, ORIGIN + 2 * MONTH, freq="7D")
     plan = pd.DataFrame({"item_id": 7, "start": weeks, "mailer": np.arange(len(weeks), dtype=float)})
     place = np.array([history.item_ids.get_loc(7)])
-    found = promotion_features(history, plan, place)
+    found = promotion_features(history, plan, np.array([0]), place)
     assert found["promotions: mailer, next 28 days"][0] == np.mean([8, 9, 10, 11])
     assert found["promotions: mailer, next 7 days"][0] == 8
     assert found["promotions: mailer, last 28 days"][0] == np.mean([4, 5, 6, 7])
+    assert found["promotions: mailer, usual"][0] == np.mean(range(8))
     names = table_of(earlier(history).history, promotions=plan).names
     assert "promotions: mailer, change" in names
+
+
+def bought(days_ago: list[tuple[str, str, float]]) -> History:
+    """What users bought, and how many days before the moment, a Monday."""
+    log = pd.DataFrame(days_ago, columns=["user_id", "item_id", "days"])
+    log["timestamp"] = pd.Timestamp("2017-05-22") - pd.to_timedelta(log.pop("days"), "D")
+    log = log.sort_values("timestamp", ignore_index=True)
+    return history_before(log, pd.Timestamp("2017-05-22"), min_users_per_item=1)
+
+
+def test_who_buys_an_item_when_it_is_promoted_is_told() -> None:
+    # cola is in the mailer two weeks ago and will be next week; bread and salt never are
+    starts = pd.Timestamp("2017-05-22") + pd.to_timedelta([-28, -21, -14, -7, 0], "D")
+    plan = pd.DataFrame({"item_id": "cola", "start": starts, "mailer": [0.0, 0.0, 1.0, 0.0, 1.0]})
+    h = bought(
+        [("hunter", "cola", 10.0), ("hunter", "bread", 10.0), ("habit", "cola", 3.0), ("habit", "salt", 3.0)]
+    )
+    pairs = [("hunter", "cola"), ("habit", "cola"), ("hunter", "salt"), ("habit", "bread")]
+    rows, cols = (
+        index.get_indexer(names)
+        for index, names in zip((h.user_ids, h.item_ids), zip(*pairs, strict=True), strict=True)
+    )
+    kinds = {"category": pd.Series({"cola": "drinks", "bread": "food", "salt": "food"})}
+    told = {
+        name.removeprefix("promotions: mailer, "): values
+        for name, values in promotion_features(h, plan, rows, cols, kinds).items()
+    }
+    user_mean = np.array([0.5, 0.0, 0.5, 0.0])  # of two purchases on one day
+    np.testing.assert_allclose(told["purchases of the user"], user_mean, rtol=1e-6)
+    np.testing.assert_allclose(told["usual"], [0.25, 0.25, 0, 0])
+    np.testing.assert_allclose(
+        told["purchases of the user, over usual"], [0.375, -0.125, 0.375, -0.125], rtol=1e-6
+    )
+    weight = 2 ** (-np.array([10.0, 3.0]) / 120)
+    own = (weight * [1, 0] + user_mean[:2] / 2) / (weight + 0.5)
+    np.testing.assert_allclose(told["own purchases of it"], [*own, np.nan, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(told["next 28 days over own purchases"][:2], 0.25 - own, rtol=1e-6)
+    response = weight @ np.array([0.75, -0.25]) / (weight.sum() + 1)
+    np.testing.assert_allclose(told["response of the item"], [response, response, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(told["change of its category"], 0.0, atol=1e-7)
+
+
+def test_of_purchases_before_the_first_plan_nothing_is_said() -> None:
+    h = bought([("early", "cola", 40.0), ("late", "cola", 3.0)])
+    starts = pd.Timestamp("2017-05-22") + pd.to_timedelta([-7, 0], "D")
+    plan = pd.DataFrame({"item_id": "cola", "start": starts, "mailer": [0.5, 0.0]})
+    rows = h.user_ids.get_indexer(["early", "late"])
+    own = promotion_features(h, plan, rows, np.zeros(2, int))["promotions: mailer, own purchases of it"]
+    np.testing.assert_allclose(own, [np.nan, 0.5])
 
 
 def test_places_compare_the_items_of_one_user(history: History) -> None:
