@@ -61,6 +61,7 @@ _PIECES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
             "promotions: mailer, next 28 days",
         ),
         ("on display in {:.0%}", "promotions: display, next 28 days"),
+        ("in the mailer of {:.0%} when it was bought before", "promotions: mailer, own purchases of it"),
     ),
     "combined": (
         (
