@@ -246,19 +246,25 @@ def picture(found: Mapping[str, Any], path: Path) -> None:
     plt.style.use(HERE.parent / "notebooks" / "study.mplstyle")
     fig, axes = plt.subplots(1, 2, figsize=(12, 4.8))
     for ax, which in zip(axes, SLICES, strict=True):
-        for name, each in found.items():
-            row = each["test"][which]
-            level, cost = row["ndcg10"], row["seconds_fit"] + row["seconds_lists"]
-            ours = name.startswith("study_")
+        rows = {name: each["test"][which] for name, each in found.items()}
+        cost = {name: row["seconds_fit"] + row["seconds_lists"] for name, row in rows.items()}
+        height = {name: row["ndcg10"]["value"] for name, row in rows.items()}
+        for name, row in rows.items():
+            level, ours = row["ndcg10"], name.startswith("study_")
             error = [[level["value"] - level["low"]], [level["high"] - level["value"]]]
-            ax.errorbar(
-                cost,
-                level["value"],
-                yerr=error,
-                fmt="s" if ours else "o",
-                color="C1" if ours else "C0",
+            at, style = (
+                (cost[name], level["value"]),
+                {"fmt": "s", "color": "C1"} if ours else {"fmt": "o", "color": "C0"},
             )
-            ax.annotate(name, (cost, level["value"]), xytext=(6, 4), textcoords="offset points", fontsize=8)
+            ax.errorbar(*at, yerr=error, **style)
+            # a name goes to the left where the one of a point close by would lie on it
+            crowded = any(
+                cost[name] < cost[other] < 2 * cost[name]
+                and abs(height[name] - height[other]) < 0.05 * max(height.values())
+                for other in rows
+            )
+            offset, side = ((-6, -10), "right") if crowded else ((6, 4), "left")
+            ax.annotate(name, at, xytext=offset, textcoords="offset points", fontsize=8, ha=side)
         best = max(found, key=lambda name: found[name]["test"][which]["ndcg10"]["value"])
         ax.set(
             xscale="log",
