@@ -88,9 +88,9 @@ TRIED: dict[str, tuple[str, list[Settings]]] = {
         "peers_models",
         [
             {"n_factors": 64, "learning_rate": 0.05, "n_iterations": 50},
-            {"n_factors": 64, "learning_rate": 0.05, "n_iterations": 150},
-            {"n_factors": 64, "learning_rate": 0.01, "n_iterations": 150},
             {"n_factors": 128, "learning_rate": 0.05, "n_iterations": 50},
+            {"n_factors": 64, "learning_rate": 0.05, "n_iterations": 50, "regularization": 0.1},
+            {"n_factors": 20, "learning_rate": 0.06, "n_iterations": 130, "regularization": 0.08},
         ],
     ),
     "lightfm_warp": (

@@ -100,10 +100,13 @@ class Als(OfRecTools):
 class Bpr(OfRecTools):
     packages = ("rectools", "pm-implicit")
 
-    def model(self, n_factors: int, learning_rate: float, n_iterations: int) -> ImplicitBPRWrapperModel:
+    def model(
+        self, n_factors: int, learning_rate: float, n_iterations: int, regularization: float = 0.01
+    ) -> ImplicitBPRWrapperModel:
         bpr = BayesianPersonalizedRanking(
             n_factors,
             learning_rate=learning_rate,
+            regularization=regularization,
             iterations=n_iterations,
             num_threads=1,
             random_state=SEED,
