@@ -252,20 +252,17 @@ def picture(found: Mapping[str, Any], path: Path) -> None:
         for name, row in rows.items():
             level, ours = row["ndcg10"], name.startswith("study_")
             error = [[level["value"] - level["low"]], [level["high"] - level["value"]]]
-            at, style = (
-                (cost[name], level["value"]),
-                {"fmt": "s", "color": "C1"} if ours else {"fmt": "o", "color": "C0"},
-            )
-            ax.errorbar(*at, yerr=error, **style)
+            at, (shape, color) = (cost[name], height[name]), ("s", "C1") if ours else ("o", "C0")
+            ax.errorbar(*at, yerr=error, fmt=shape, color=color)
             # a name goes to the left where the one of a point close by would lie on it
             crowded = any(
-                cost[name] < cost[other] < 2 * cost[name]
+                cost[name] < cost[other] < 4 * cost[name]
                 and abs(height[name] - height[other]) < 0.05 * max(height.values())
                 for other in rows
             )
             offset, side = ((-6, -10), "right") if crowded else ((6, 4), "left")
             ax.annotate(name, at, xytext=offset, textcoords="offset points", fontsize=8, ha=side)
-        best = max(found, key=lambda name: found[name]["test"][which]["ndcg10"]["value"])
+        best = max(height, key=lambda name: height[name])
         ax.set(
             xscale="log",
             xlabel="seconds of one processor core, fit and lists of all households",

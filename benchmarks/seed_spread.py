@@ -45,8 +45,8 @@ def table(
         makers = contenders(log.items, log.users, HALF_LIFE, seed=seed)
         found = {name: makers[name] for name in CHANCE if name in makers}
         found["ranker"] = partial(ranker_of, log.items, log.users, kept, seed)
+        found = {name: make for name, make in found.items() if not only or name in only}
         tasks += [(n, w, make, won[w].get(n, {}), seed, fold) for n, make in found.items() for w in SLICES]
-        tasks = [task for task in tasks if not only or task[0] in only]
     tasks.sort(key=lambda task: SLICES.index(task[1]))  # the ranker's tables are made for the first slice
     rows = joblib.Parallel(n_jobs, batch_size=1)(joblib.delayed(score)(*task) for task in tasks)
     return pd.DataFrame(rows)

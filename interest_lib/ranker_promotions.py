@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final
 
@@ -13,9 +12,11 @@ import scipy.sparse as sp
 
 from interest_lib.history import Floats, History, Ints
 from interest_lib.ranker_features import Columns, values_at
+from interest_lib.ranker_interests import Kind, kind_of
 from interest_lib.ranker_moments import days_before
 from interest_lib.schema import InputError
 
+KINDS: Final = ("category", "subcategory")
 PLAN_DAYS: Final = 28
 USUAL_DAYS: Final = 182
 RESPONSE_HALF_LIFE_DAYS: Final = 120.0
@@ -54,7 +55,7 @@ def promotion_features(
     promotions: pd.DataFrame,
     rows: Ints,
     cols: Ints,
-    kinds: Mapping[str, pd.Series] | None = None,
+    items: pd.DataFrame | None = None,
 ) -> Columns:
     """How strongly the items are promoted in the weeks after the moment, and who buys them when they are.
 
@@ -68,8 +69,8 @@ def promotion_features(
         ``item_id``, ``start`` of a week, and a column of strength for every way of promoting.
     rows, cols : ndarray of int, shape (n_pairs,)
         Codes of users and items.
-    kinds : mapping of str to pandas.Series or None
-        Kinds of the items, by ``item_id``, such as their categories: what is promoted beside an item.
+    items : pandas.DataFrame or None
+        ``item_id`` and any of the columns `KINDS`: what is promoted beside an item.
 
     Returns
     -------
@@ -89,6 +90,7 @@ def promotion_features(
     array([0.4], dtype=float32)
     """
     found: Columns = {}
+    kinds = [kind_of(items, history.item_ids, name) for name in KINDS if items is not None and name in items]
     known_days = (pd.Timestamp(history.label) - promotions["start"].min()).days
     usual_days = min(USUAL_DAYS, max(known_days, 7))
     for name in map(str, promotions.columns.drop(["item_id", "start"])):
@@ -102,9 +104,9 @@ def promotion_features(
             "usual": usual[cols],
             "change": (ahead - before)[cols],
         }
-        for kind, of_item in (kinds or {}).items():
-            told[f"next 28 days of its {kind}"] = _mean_of_kind(history, of_item, ahead)[cols]
-            told[f"change of its {kind}"] = _mean_of_kind(history, of_item, ahead - usual)[cols]
+        for kind in kinds:
+            told[f"next 28 days of its {kind.name}"] = _mean_of_kind(kind, ahead)[cols]
+            told[f"change of its {kind.name}"] = _mean_of_kind(kind, ahead - usual)[cols]
         told |= _responses(history, promotions, name, ahead, usual, rows, cols)
         found |= {f"promotions: {name}, {what}": part.astype(np.float32) for what, part in told.items()}
     return found
@@ -177,7 +179,7 @@ def _when_bought(history: History, promotions: pd.DataFrame, name: str) -> Float
     return found
 
 
-def _mean_of_kind(history: History, kind_of_item: pd.Series, values: Floats) -> Floats:
-    """Mean over the items of the same kind; 0 for items of none."""
-    kinds = pd.Series(kind_of_item.reindex(history.item_ids).to_numpy())
-    return pd.Series(values).groupby(kinds).transform("mean").fillna(0.0).to_numpy(np.float64)
+def _mean_of_kind(kind: Kind, values: Floats) -> Floats:
+    """Mean over the items of the same kind; 0 for items without one."""
+    means = pd.Series(values).groupby(kind.of_item).transform("mean").to_numpy(np.float64)
+    return np.where(kind.of_item < kind.n - 1, means, 0.0)

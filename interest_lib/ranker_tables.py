@@ -215,21 +215,13 @@ def table_of(
     if users is not None:
         columns |= group_features(history, users, rows, cols)
     if promotions is not None:
-        columns |= promotion_features(history, promotions, rows, cols, _kinds(items))
+        columns |= promotion_features(history, promotions, rows, cols, items)
     columns |= {_feature_name(str(name)): pairs.scores[name].to_numpy() for name in pairs.scores}
     columns |= standing(columns, rows)
     features = np.empty((len(rows), len(columns)), np.float32)
     for place, name in enumerate(columns):
         features[:, place] = columns[name]
     return Table(rows, cols, pairs.own, list(columns), features)
-
-
-def _kinds(items: pd.DataFrame | None) -> dict[str, pd.Series]:
-    """Columns of the items that say what kind they are, by item."""
-    if items is None:
-        return {}
-    of_item = items.set_index("item_id")
-    return {name: of_item[name] for name in ("category", "subcategory") if name in of_item}
 
 
 def _feature_name(model: str) -> str:

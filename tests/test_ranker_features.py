@@ -180,10 +180,10 @@ def test_who_buys_an_item_when_it_is_promoted_is_told() -> None:
         index.get_indexer(names)
         for index, names in zip((h.user_ids, h.item_ids), zip(*pairs, strict=True), strict=True)
     )
-    kinds = {"category": pd.Series({"cola": "drinks", "bread": "food", "salt": "food"})}
+    items = pd.DataFrame({"item_id": ["cola", "bread", "salt"], "category": ["drinks", "food", "food"]})
     told = {
         name.removeprefix("promotions: mailer, "): values
-        for name, values in promotion_features(h, plan, rows, cols, kinds).items()
+        for name, values in promotion_features(h, plan, rows, cols, items).items()
     }
     user_mean = np.array([0.5, 0.0, 0.5, 0.0])  # of two purchases on one day
     np.testing.assert_allclose(told["purchases of the user"], user_mean, rtol=1e-6)
