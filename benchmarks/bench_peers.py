@@ -256,7 +256,7 @@ def picture(found: Mapping[str, Any], path: Path) -> None:
             ax.errorbar(*at, yerr=error, fmt=shape, color=color)
             # a name goes to the left where the one of a point close by would lie on it
             crowded = any(
-                cost[name] < cost[other] < 4 * cost[name]
+                cost[name] < cost[other] < 5 * cost[name]
                 and abs(height[name] - height[other]) < 0.05 * max(height.values())
                 for other in rows
             )
@@ -269,7 +269,7 @@ def picture(found: Mapping[str, Any], path: Path) -> None:
             ylabel=f"NDCG@{K} (95 % interval)",
             title=f"{which.capitalize()}: best is {best}",
         )
-        ax.margins(x=0.25)
+        ax.margins(x=0.35)
     fig.savefig(path, dpi=120)
 
 
