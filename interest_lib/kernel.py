@@ -1,12 +1,16 @@
 """How a kernel is started: in this interpreter, without the user's own set-up."""
 
 import os
+import signal
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from traitlets import Bool
 
 from interest_lib.layout import ONE_THREAD
 from interest_lib.project import Project
@@ -35,17 +39,48 @@ def kernel_environment(project: Project) -> dict[str, str]:
     }
 
 
-def kernel_manager(project: Project) -> type[AsyncKernelManager]:
-    """A kernel manager for notebooks of the project, whatever kernels are installed on this machine."""
+class Kernels:
+    """The kernels that notebooks of the project run in, whatever kernels are installed on this machine.
 
-    class CurrentInterpreter(AsyncKernelManager):
-        @property
-        def kernel_spec(self) -> KernelSpec:
-            return KernelSpec(**get_kernel_dict())
+    Parameters
+    ----------
+    project : Project
 
-        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
-            # what the process itself prints, past the notebook, would mix with the lines of the runner
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            await super().start_kernel(**options, **quiet, env=kernel_environment(project))
+    Attributes
+    ----------
+    stopped : bool
+        Whether `stop` was called: a notebook that breaks then did not break by itself.
+    """
 
-    return CurrentInterpreter
+    def __init__(self, project: Project) -> None:
+        self.stopped = False
+        self._project = project
+        self._started: list[AsyncKernelManager] = []
+
+    def manager(self, folder: Path) -> type[AsyncKernelManager]:
+        """A kernel manager, as papermill and nbclient ask for one; its kernel works in the folder."""
+        environment, started = kernel_environment(self._project), self._started
+
+        class CurrentInterpreter(AsyncKernelManager):
+            cache_ports = Bool(True)  # kernels that start together are not given the same port
+
+            @property
+            def kernel_spec(self) -> KernelSpec:
+                return KernelSpec(**get_kernel_dict())
+
+            async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+                # what the process itself prints, past the notebook, would mix with the lines of the runner
+                quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+                started.append(self)
+                await super().start_kernel(**{**options, **quiet, "env": environment, "cwd": str(folder)})
+
+        return CurrentInterpreter
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Interrupt what runs in the kernels and in their processes, or kill it."""
+        self.stopped = True
+        for kernel in self._started:
+            group = getattr(kernel.provisioner, "pgid", None)
+            if kernel.has_kernel and group:
+                with suppress(ProcessLookupError):
+                    os.killpg(group, number)

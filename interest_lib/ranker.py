@@ -189,7 +189,8 @@ class Ranker(BaseEstimator):
         """Mean raw score of the trees for some places of ``table_``."""
         features = self.table_.features[pairs][:, self.columns_]
         boosters = self.boosters_["novel" if novel else "all"]
-        return np.mean([np.asarray(booster.predict(features)) for booster in boosters], axis=0)
+        told = [np.asarray(each.predict(features, num_threads=self.n_jobs)) for each in boosters]
+        return np.mean(told, axis=0)
 
     def _moments(self, history: History) -> list[Moment]:
         """Now and the earlier moments, each with at least as much history before it as it foretells."""

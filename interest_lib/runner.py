@@ -3,8 +3,10 @@
 import ast
 import fcntl
 import json
+import signal
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from papermill.exceptions import PapermillExecutionError
 
-from interest_lib.kernel import kernel_manager
+from interest_lib.kernel import Kernels
 from interest_lib.layout import FILE_PARAMETERS, restore_folder, write_json, written_whole
 from interest_lib.plan import STAMP, Plan
 from interest_lib.project import Project
@@ -25,6 +27,7 @@ from interest_lib.schema import InputError
 EXECUTED = "executed.ipynb"
 _NEEDS = "needs:"
 _KEPT_METADATA = ("tags", "jupyter")
+_SECONDS_TO_STOP = 10  # that an interrupted cell has to clean up
 
 
 class NotebookError(RuntimeError):
@@ -37,15 +40,24 @@ class Listener(Protocol):
     def begin(self, notebook: str, cells: int) -> None:
         """A notebook with so many code cells starts."""
 
-    def cell(self) -> None:
+    def cell(self, notebook: str) -> None:
         """One more code cell is done."""
 
-    def end(self, text: str) -> None:
+    def end(self, notebook: str, text: str) -> None:
         """The notebook is done or was kept; `text` says which."""
 
 
-def execute_plan(plan: Plan, listener: Listener) -> list[str]:
+def execute_plan(plan: Plan, listener: Listener, n_jobs: int = 1) -> list[str]:
     """Execute the wanted notebooks of a run that are not up to date.
+
+    Parameters
+    ----------
+    plan
+        The run.
+    listener
+        Told how it goes on, from several threads.
+    n_jobs
+        Notebooks at the same time, each as soon as those are done whose results it reads.
 
     Returns
     -------
@@ -59,16 +71,44 @@ def execute_plan(plan: Plan, listener: Listener) -> list[str]:
     NotebookError
         If a notebook breaks for any other reason. Notebooks finished before keep their results.
     """
-    done = []
-    for notebook in plan.wanted:
-        _require_inputs(plan, notebook)
-        if plan.stamp(notebook) == plan.fingerprint(notebook) and not plan.request.force:
-            _failed(plan, notebook).unlink(missing_ok=True)
-            listener.end(f"{notebook}: unchanged, kept")
-            continue
-        _execute(plan, notebook, listener)
-        done.append(notebook)
-    return done
+    kernels = Kernels(plan.project)
+    waiting, executed = list(plan.wanted), list[str]()
+    failures: list[BaseException] = []
+    running: dict[Future[bool], str] = {}
+    with ThreadPoolExecutor(n_jobs) as threads:
+        try:
+            while running or (waiting and not failures):
+                unfinished = {*waiting, *running.values()}
+                ready = [n for n in waiting if not failures and unfinished.isdisjoint(plan.project.inputs[n])]
+                for notebook in ready[: n_jobs - len(running)]:
+                    running[threads.submit(_update, plan, notebook, listener, kernels)] = notebook
+                    waiting.remove(notebook)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    notebook = running.pop(future)
+                    if error := future.exception():
+                        failures.append(error)
+                    elif future.result():
+                        executed.append(notebook)
+        except KeyboardInterrupt:
+            for number in (*[signal.SIGINT] * _SECONDS_TO_STOP, signal.SIGKILL):
+                kernels.stop(number)  # again and again: between two cells nobody listens
+                if not wait(running, timeout=1).not_done:
+                    break
+            raise
+    if failures:
+        raise failures[0]
+    return executed
+
+
+def _update(plan: Plan, notebook: str, listener: Listener, kernels: Kernels) -> bool:
+    """Execute a notebook unless it is up to date; whether it was executed."""
+    _require_inputs(plan, notebook)
+    if plan.stamp(notebook) == plan.fingerprint(notebook) and not plan.request.force:
+        _failed(plan, notebook).unlink(missing_ok=True)
+        listener.end(notebook, f"{notebook}: unchanged, kept")
+        return False
+    _execute(plan, notebook, listener, kernels)
+    return True
 
 
 def execute_in_place(project: Project, notebook: str, listener: Listener) -> None:
@@ -84,13 +124,12 @@ def execute_in_place(project: Project, notebook: str, listener: Listener) -> Non
     _clear(book)
     client = NotebookClient(
         book,
-        kernel_manager_class=kernel_manager(project),
+        kernel_manager_class=Kernels(project).manager(path.parent),
         kernel_name="python3",
         timeout=None,
         record_timing=False,
         coalesce_streams=True,
-        resources={"metadata": {"path": str(path.parent)}},
-        on_cell_executed=lambda **_: listener.cell(),
+        on_cell_executed=lambda **_: listener.cell(notebook),
     )
     started = time.perf_counter()
     listener.begin(notebook, len(_code_cells(book)))
@@ -105,7 +144,7 @@ def execute_in_place(project: Project, notebook: str, listener: Listener) -> Non
     _require_all_cells(book, notebook, kept)
     normalise(book)
     _write_notebook(book, path)
-    listener.end(f"{notebook}: {time.perf_counter() - started:.1f} s")
+    listener.end(notebook, f"{notebook}: {time.perf_counter() - started:.1f} s")
 
 
 def normalise(book: nbformat.NotebookNode) -> None:
@@ -133,7 +172,7 @@ def normalise(book: nbformat.NotebookNode) -> None:
                 output.execution_count = number
 
 
-def _execute(plan: Plan, notebook: str, listener: Listener) -> None:
+def _execute(plan: Plan, notebook: str, listener: Listener, kernels: Kernels) -> None:
     """Execute one notebook; its folder is complete only once the stamp is in it, which comes last."""
     final = plan.artifacts / notebook
     running = plan.artifacts / f".{notebook}.running.ipynb"
@@ -146,7 +185,7 @@ def _execute(plan: Plan, notebook: str, listener: Listener) -> None:
     listener.begin(notebook, len(_code_cells(book)) + bool(plan.changed(notebook)))
     before = _inode(final)
     try:
-        _papermill(plan, notebook, running, listener)
+        _papermill(plan, notebook, running, listener, kernels)
         book = nbformat.read(running, as_version=4)
         _require_all_cells(book, notebook, _look_at(plan, notebook))
         if _inode(final) in (None, before):
@@ -156,7 +195,10 @@ def _execute(plan: Plan, notebook: str, listener: Listener) -> None:
         running.unlink()
         raise
     except NotebookError:
-        running.replace(_failed(plan, notebook))
+        if kernels.stopped:
+            running.unlink()
+        else:
+            running.replace(_failed(plan, notebook))
         raise
     _hide_paths(book)
     normalise(book)
@@ -165,10 +207,10 @@ def _execute(plan: Plan, notebook: str, listener: Listener) -> None:
     _failed(plan, notebook).unlink(missing_ok=True)
     files = sorted(path.relative_to(final).as_posix() for path in final.rglob("*") if path.is_file())
     write_json(final / STAMP, {"fingerprint": fingerprint, "files": files})
-    listener.end(f"{notebook}: {time.perf_counter() - started:.1f} s")
+    listener.end(notebook, f"{notebook}: {time.perf_counter() - started:.1f} s")
 
 
-def _papermill(plan: Plan, notebook: str, path: Path, listener: Listener) -> None:
+def _papermill(plan: Plan, notebook: str, path: Path, listener: Listener, kernels: Kernels) -> None:
     """Let papermill execute a file in place, and turn what may happen into one of two errors."""
     kept = _look_at(plan, notebook)
     escaped = str(path).replace("{", "{{").replace("}", "}}")  # papermill formats paths
@@ -179,11 +221,11 @@ def _papermill(plan: Plan, notebook: str, path: Path, listener: Listener) -> Non
             parameters=plan.changed(notebook),
             kernel_name="python3",
             language="python",
-            cwd=plan.project.notebook(notebook).parent,
             progress_bar=False,
-            kernel_manager_class=kernel_manager(plan.project),
+            # the manager knows the folder: papermill would change that of all threads
+            kernel_manager_class=kernels.manager(plan.project.notebook(notebook).parent),
             coalesce_streams=True,
-            on_cell_executed=lambda **_: listener.cell(),
+            on_cell_executed=lambda **_: listener.cell(notebook),
         )
     except PapermillExecutionError as error:
         raise _failure(notebook, error.exec_count, error.ename, error.evalue, kept) from None

@@ -134,13 +134,13 @@ class SequenceNetwork(nn.Module):
             self.reader = _reader(kind, n_hidden, dropout)
             self.last = nn.LayerNorm(n_hidden)
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """States at every place, shape (n, length, n_hidden)."""
+    def forward(self, codes: Tensor, row: Tensor | None = None, place: Tensor | None = None) -> Tensor:
+        """States at every place, shape (n, length, n_hidden); or at some, shape (n_asked, n_hidden)."""
         there = codes != PADDING
         inputs = self.items()[codes]
         if self.place is not None:
             inputs = inputs + self.place[-codes.shape[1] :]
-        return self.last(self.reader(self.drop(self.first(inputs)) * there[..., None], there))
+        return self.last(self.reader(self.drop(self.first(inputs)) * there[..., None], there, row, place))
 
     def scores(self, states: Tensor) -> Tensor:
         """Score of every item, shape (n, n_items)."""
@@ -199,12 +199,12 @@ class _Convolutions(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(n_hidden) for _ in gaps)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, inputs: Tensor, there: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, there: Tensor, row: Tensor | None, place: Tensor | None) -> Tensor:
         states = inputs
         for gap, layer, norm in zip(self.gaps, self.layers, self.norms, strict=True):
             before = nn.functional.pad(norm(states).transpose(1, 2), (2 * gap, 0))
             states = states + self.drop(torch.relu(layer(before).transpose(1, 2))) * there[..., None]
-        return states
+        return states if row is None else states[row, place]
 
 
 class _Lstm(nn.Module):
@@ -214,8 +214,9 @@ class _Lstm(nn.Module):
         self.project = nn.Linear(n_hidden, n_hidden)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, inputs: Tensor, there: Tensor) -> Tensor:
-        return self.project(self.drop(self.lstm(inputs)[0]))
+    def forward(self, inputs: Tensor, there: Tensor, row: Tensor | None, place: Tensor | None) -> Tensor:
+        states = self.lstm(inputs)[0]
+        return self.project(self.drop(states if row is None else states[row, place]))
 
 
 class _Transformer(nn.Module):
@@ -223,35 +224,73 @@ class _Transformer(nn.Module):
 
     def __init__(self, n_hidden: int, dropout: float, n_layers: int = 2, n_heads: int = 2) -> None:
         super().__init__()
+        self.layers = nn.ModuleList(_Attention(n_hidden, dropout, n_heads) for _ in range(n_layers))
+
+    def forward(self, inputs: Tensor, there: Tensor, row: Tensor | None, place: Tensor | None) -> Tensor:
+        *before, last = self.layers
+        states = inputs
+        for layer in before:
+            states = layer(states, states, there)
+        if row is None or place is None:
+            found: Tensor = last(states, states, there)
+            return found
+        # nobody reads the other places of the last layer, and they would be most of its work
+        at, slot = _by_row(row, place, len(inputs))
+        some = states.take_along_dim(at[..., None], dim=1)
+        found = last(some, states, there)
+        return found[row, slot]
+
+
+class _Attention(nn.Module):
+    """What some places see in all places of their window, and what they make of it."""
+
+    def __init__(self, n_hidden: int, dropout: float, n_heads: int) -> None:
+        super().__init__()
         self.n_heads = n_heads
-        self.layers = nn.ModuleList(
-            nn.ModuleDict(
-                {
-                    "norm": nn.LayerNorm(n_hidden),
-                    "look": nn.Linear(n_hidden, 3 * n_hidden),
-                    "join": nn.Linear(n_hidden, n_hidden),
-                    "think": nn.Sequential(
-                        nn.LayerNorm(n_hidden),
-                        nn.Linear(n_hidden, 2 * n_hidden),
-                        nn.GELU(),
-                        nn.Linear(2 * n_hidden, n_hidden),
-                    ),
-                }
-            )
-            for _ in range(n_layers)
+        self.norm = nn.LayerNorm(n_hidden)
+        self.ask = nn.Linear(n_hidden, n_hidden)
+        self.offer = nn.Linear(n_hidden, 2 * n_hidden)
+        self.join = nn.Linear(n_hidden, n_hidden)
+        self.think = nn.Sequential(
+            nn.LayerNorm(n_hidden),
+            nn.Linear(n_hidden, 2 * n_hidden),
+            nn.GELU(),
+            nn.Linear(2 * n_hidden, n_hidden),
         )
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, inputs: Tensor, there: Tensor) -> Tensor:
-        n, length, width = inputs.shape
-        own = torch.eye(length, dtype=torch.bool)  # a place of padding sees itself, so that nothing is 0 / 0
-        may_look = there[:, None, None, :] | own
-        states = inputs
-        for layer in self.layers:
-            parts = layer["look"](layer["norm"](states)).view(n, length, 3, self.n_heads, -1)  # type: ignore[index]
-            query, key, value = parts.permute(2, 0, 3, 1, 4)
-            seen = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=may_look)
-            joined = seen.transpose(1, 2).reshape(n, length, width)
-            states = states + self.drop(layer["join"](joined))  # type: ignore[index]
-            states = states + self.drop(layer["think"](states))  # type: ignore[index]
-        return states
+    def forward(self, some: Tensor, states: Tensor, there: Tensor) -> Tensor:
+        normed = self.norm(states)
+        asking = normed if some is states else self.norm(some)
+        query = self._heads(self.ask(asking))
+        key, value = map(self._heads, self.offer(normed).chunk(2, dim=2))
+        # a window of padding alone sees itself, so that nothing is 0 / 0
+        may_look = there | ~there.any(dim=1, keepdim=True)
+        seen = nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=may_look[:, None, None, :]
+        )
+        joined = some + self.drop(self.join(seen.transpose(1, 2).flatten(2)))
+        found: Tensor = joined + self.drop(self.think(joined))
+        return found
+
+    def _heads(self, vectors: Tensor) -> Tensor:
+        """From (n, length, width) to (n, n_heads, length, width of a head)."""
+        return vectors.view(*vectors.shape[:2], self.n_heads, -1).transpose(1, 2)
+
+
+def _by_row(row: Tensor, place: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
+    """Places in a table, one line for each row and filled up with place 0, and where in its line each went.
+
+    Examples
+    --------
+    >>> _by_row(torch.tensor([0, 1, 0]), torch.tensor([5, 6, 7]), 2)
+    (tensor([[5, 7],
+            [6, 0]]), tensor([0, 0, 1]))
+    """
+    order = torch.argsort(row, stable=True)
+    sizes = torch.bincount(row, minlength=n_rows)
+    slot = torch.empty_like(row)
+    slot[order] = torch.arange(len(row)) - (sizes.cumsum(0) - sizes)[row[order]]
+    at = torch.zeros((n_rows, int(sizes.max())), dtype=torch.int64)
+    at[row, slot] = place
+    return at, slot

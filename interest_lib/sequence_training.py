@@ -176,10 +176,16 @@ def next_scores(
     network.eval()
     with _repeatable(), torch.no_grad():
         parts = [
-            network.scores(network(torch.from_numpy(part))[:, -1])
+            network.scores(_last_states(network, torch.from_numpy(part)))
             for part in np.array_split(shown, range(_BATCH_SCORED, len(shown), _BATCH_SCORED))
         ]
     return torch.cat(parts).numpy()
+
+
+def _last_states(network: SequenceNetwork, shown: Tensor) -> Tensor:
+    n, length = shown.shape
+    states: Tensor = network(shown, torch.arange(n), torch.full((n,), length - 1))
+    return states
 
 
 @contextmanager
@@ -262,8 +268,7 @@ def _masked_items(shown: Ints, mask: int, how: Lessons, rng: np.random.Generator
 
 def _loss(network: SequenceNetwork, asked: _Questions) -> Tensor:
     """Mean over the places asked of the log loss of what is right there."""
-    states = network(torch.from_numpy(asked.shown))
-    told = network.log_shares(states[torch.from_numpy(asked.row), torch.from_numpy(asked.place)])
+    told = network.log_shares(network(*map(torch.from_numpy, (asked.shown, asked.row, asked.place))))
     right = torch.from_numpy(asked.right)
     there = right != PADDING
     of_item = told.gather(1, (right - 1).clamp(min=0)).masked_fill(~there, 0.0)

@@ -36,7 +36,7 @@ class _Display:
         terminal = self._console.is_terminal
         self._bars = Progress(*columns, console=self._console, transient=True, disable=not terminal)
         self._all = self._bars.add_task("notebooks", total=notebooks)
-        self._cells: TaskID | None = None
+        self._cells: dict[str, TaskID] = {}
 
     def __enter__(self) -> "_Display":
         self._bars.start()
@@ -48,18 +48,16 @@ class _Display:
         self._bars.stop()
 
     def begin(self, notebook: str, cells: int) -> None:
-        self._cells = self._bars.add_task(notebook, total=cells)
+        self._cells[notebook] = self._bars.add_task(notebook, total=cells)
         if not self._console.is_terminal:
             self.line(f"{notebook}: running {cells} cells")
 
-    def cell(self) -> None:
-        if self._cells is not None:
-            self._bars.advance(self._cells)
+    def cell(self, notebook: str) -> None:
+        self._bars.advance(self._cells[notebook])
 
-    def end(self, text: str) -> None:
-        if self._cells is not None:
-            self._bars.remove_task(self._cells)
-            self._cells = None
+    def end(self, notebook: str, text: str) -> None:
+        if notebook in self._cells:
+            self._bars.remove_task(self._cells.pop(notebook))
         self._bars.advance(self._all)
         self.line(text)
 
@@ -86,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "notebooks":
             _refresh(project, options.only)
         else:
-            _run(make_plan(project, _request(options)))
+            _run(make_plan(project, _request(options)), options.jobs)
     except (InputError, NotebookError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
@@ -99,12 +97,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(plan: Plan) -> None:
+def _run(plan: Plan, n_jobs: int) -> None:
     started = time.perf_counter()
     with only_one(plan.artifacts):
         recover(plan)
         with _Display(len(plan.wanted)) as display:
-            executed = execute_plan(plan, display)
+            executed = execute_plan(plan, display, n_jobs)
             stale = [notebook for notebook in plan.stale() if notebook not in plan.wanted]
         if stale:
             print(f"warning: left out though not up to date: {', '.join(stale)}", file=sys.stderr)
@@ -121,6 +119,12 @@ def _refresh(project: Project, only: Sequence[str]) -> None:
     with only_one(project.root / "artifacts" / "tutorial"), _Display(len(notebooks)) as display:
         for notebook in notebooks:
             execute_in_place(project, notebook, display)
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of notebooks; give 1 or more")
+    return int(text)
 
 
 def _relative(path: Path) -> Path:
@@ -190,6 +194,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--out", type=Path, metavar="DIR", help="where artifacts/ and reports/ go (default: here)"
+    )
+    run.add_argument(
+        "--jobs",
+        type=_positive,
+        default=2,
+        metavar="N",
+        help="notebooks executed at the same time (default: 2); 1 takes least memory",
     )
     run.add_argument("--force", action="store_true", help="execute even what is up to date")
     notebooks = commands.add_parser(
