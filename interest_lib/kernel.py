@@ -10,7 +10,6 @@ from typing import Any
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from traitlets import Bool
 
 from interest_lib.layout import ONE_THREAD
 from interest_lib.project import Project
@@ -62,8 +61,6 @@ class Kernels:
         environment, started = kernel_environment(self._project), self._started
 
         class CurrentInterpreter(AsyncKernelManager):
-            cache_ports = Bool(True)  # kernels that start together are not given the same port
-
             @property
             def kernel_spec(self) -> KernelSpec:
                 return KernelSpec(**get_kernel_dict())
@@ -72,6 +69,7 @@ class Kernels:
                 # what the process itself prints, past the notebook, would mix with the lines of the runner
                 quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
                 started.append(self)
+                self.cache_ports = True  # kernels that start together are not given the same port
                 await super().start_kernel(**{**options, **quiet, "env": environment, "cwd": str(folder)})
 
         return CurrentInterpreter
