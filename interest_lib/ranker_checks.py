@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Final
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 
 from interest_lib.explain_checks import other_items, without_evidence
 from interest_lib.history import History, codes
+from interest_lib.processes import all_done
 from interest_lib.ranker import Ranker
 from interest_lib.ranker_reasons import REASONS, ranker_reasons
 from interest_lib.ranker_tables import table_of
@@ -72,8 +75,9 @@ def own_purchases_trial(
     cases = drawn[["user_id", "item_id", "amount"]].merge(lists[["user_id", "item_id", "score"]])
     rows, cols = codes(now.user_ids, cases["user_id"]), codes(now.item_ids, cases["item_id"])
     n_listed = int(lists.groupby("user_id").size().max())
-    for name, gone in {"named": cols, "other": other_items(now, rows, cols, rng)}.items():
-        after = _with_history(ranker, without_evidence(now, rows, gone))
+    gone = {"named": cols, "other": other_items(now, rows, cols, rng)}
+    pasts = [without_evidence(now, rows, removed) for removed in gone.values()]
+    for name, after in zip(gone, _with_histories(ranker, pasts), strict=True):
         found = after.recommend(cases["user_id"], k=n_listed)[["user_id", "item_id"]]
         cases[f"score_{name}"] = _scores(after, rows, cols)
         listed = cases[["user_id", "item_id"]].merge(found.assign(there=True), how="left")["there"]
@@ -81,12 +85,16 @@ def own_purchases_trial(
     return cases
 
 
-def _with_history(ranker: Ranker, history: History) -> Ranker:
-    """The same trees over another past."""
-    other = copy(ranker)
-    other.now_ = history
-    other.table_ = table_of(history, ranker.items, ranker.users, ranker.promotions, ranker.random_state)
-    return other
+def _with_histories(ranker: Ranker, histories: Sequence[History]) -> list[Ranker]:
+    """The same trees over other pasts."""
+    known = (ranker.items, ranker.users, ranker.promotions, ranker.random_state)
+    others = []
+    tables = all_done((delayed(table_of)(history, *known) for history in histories), ranker.n_jobs)
+    for history, table in zip(histories, tables, strict=True):
+        other = copy(ranker)
+        other.now_, other.table_ = history, table
+        others.append(other)
+    return others
 
 
 def _scores(ranker: Ranker, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:

@@ -150,7 +150,8 @@ def _amounts(ranker: Ranker, pairs: Ints, novel: bool) -> dict[str, Floats]:
     """What each group of features adds to the score of every pair, and what all pairs have in common."""
     features = ranker.table_.features[pairs][:, ranker.columns_]
     boosters = ranker.boosters_["novel" if novel else "all"]
-    shares = np.mean([booster.predict(features, pred_contrib=True) for booster in boosters], axis=0)
+    parts = [each.predict(features, pred_contrib=True, num_threads=ranker.n_jobs) for each in boosters]
+    shares = np.mean(parts, axis=0)
     groups = np.array([ranker.table_.names[column].partition(":")[0] for column in ranker.columns_])
     found = {name: shares[:, :-1][:, groups == name].sum(axis=1) for name in dict.fromkeys(groups)}
     return found | {BASE: shares[:, -1]}
