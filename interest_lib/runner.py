@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import nbformat
@@ -27,6 +28,7 @@ from interest_lib.schema import InputError
 EXECUTED = "executed.ipynb"
 _NEEDS = "needs:"
 _KEPT_METADATA = ("tags", "jupyter")
+_PARSING = Lock()  # Python 3.11 parses in one thread at a time, or breaks
 _SECONDS_TO_STOP = 10  # that an interrupted cell has to clean up
 
 
@@ -103,11 +105,14 @@ def execute_plan(plan: Plan, listener: Listener, n_jobs: int = 1) -> list[str]:
 def _update(plan: Plan, notebook: str, listener: Listener, kernels: Kernels) -> bool:
     """Execute a notebook unless it is up to date; whether it was executed."""
     _require_inputs(plan, notebook)
-    if plan.stamp(notebook) == plan.fingerprint(notebook) and not plan.request.force:
+    # before the execution: a file that is edited meanwhile has to count as changed next time
+    with _PARSING:
+        fingerprint = plan.fingerprint(notebook)
+    if plan.stamp(notebook) == fingerprint and not plan.request.force:
         _failed(plan, notebook).unlink(missing_ok=True)
         listener.end(notebook, f"{notebook}: unchanged, kept")
         return False
-    _execute(plan, notebook, listener, kernels)
+    _execute(plan, notebook, fingerprint, listener, kernels)
     return True
 
 
@@ -172,13 +177,11 @@ def normalise(book: nbformat.NotebookNode) -> None:
                 output.execution_count = number
 
 
-def _execute(plan: Plan, notebook: str, listener: Listener, kernels: Kernels) -> None:
+def _execute(plan: Plan, notebook: str, fingerprint: str, listener: Listener, kernels: Kernels) -> None:
     """Execute one notebook; its folder is complete only once the stamp is in it, which comes last."""
     final = plan.artifacts / notebook
     running = plan.artifacts / f".{notebook}.running.ipynb"
     restore_folder(final)
-    # before the execution: a file that is edited meanwhile has to count as changed next time
-    fingerprint = plan.fingerprint(notebook)
     book = _copy_to_execute(plan, notebook)
     _write_notebook(book, running)
     started = time.perf_counter()
@@ -200,7 +203,8 @@ def _execute(plan: Plan, notebook: str, listener: Listener, kernels: Kernels) ->
         else:
             running.replace(_failed(plan, notebook))
         raise
-    _hide_paths(book)
+    with _PARSING:
+        _hide_paths(book)
     normalise(book)
     _write_notebook(book, final / EXECUTED)
     running.unlink()

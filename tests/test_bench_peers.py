@@ -1,6 +1,7 @@
 """What is done with the lists of the peers, which run in environments that tests do not have."""
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -109,3 +110,13 @@ def test_dense_scores_are_cut_by_the_tie_rule() -> None:
     scores = np.array([[1.0, 3.0, 3.0, -np.inf], [0.0, 0.0, -np.inf, -np.inf]])
     table = peers_harness.best_of(scores, np.array([7, 8]), np.array(["a", "b", "c", "d"]), n=3)
     assert table[["user_id", "item_id"]].values.tolist() == [[7, "b"], [7, "c"], [7, "a"], [8, "a"], [8, "b"]]
+
+
+def test_the_ranker_of_the_picture_is_the_recorded_one() -> None:
+    row = bench_peers.recorded_ranker()["test"]
+    full = Path(__file__).parents[1] / "reports" / "full"
+    metrics = json.loads((full / "results/06_recommendation_evaluation.json").read_text())["metrics"]
+    assert row["novel"]["ndcg10"] == metrics["recommend.2017-12-04.novel.ndcg10.ranker"]
+    assert row["all"]["ndcg10"] == metrics["recommend.2017-12-04.all.ndcg10.ranker"]
+    seconds = json.loads((full / "timing.json").read_text())["06_recommendation_evaluation"]
+    assert row["all"]["seconds_fit"] == pytest.approx(2 * seconds["recommend.seconds.ranker"])
