@@ -30,7 +30,7 @@ help: ## this list
 reports: $(OK) ## run the study on all data and replace reports/full
 	$(RUN) interest_lib run --profile full
 
-test: $(OK) lint ## what has to hold before a change is merged, some 14 minutes; CI adds test-slow
+test: $(OK) lint ## what has to hold before a change is merged, some 20 minutes; CI adds test-slow
 	$(RUN) pytest -n 2 --dist loadfile --ignore=tests/test_results.py -m "not slow"
 	$(RUN) pytest --nbval --nbval-current-env --nbval-sanitize-with notebooks/nbval_sanitize.cfg notebooks
 	out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && $(RUN) interest_lib run --profile tutorial --out "$$out"

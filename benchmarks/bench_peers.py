@@ -256,7 +256,7 @@ def recorded_ranker() -> dict[str, Any]:
 def picture(found: Mapping[str, Any], path: Path) -> None:
     """Quality against processor seconds, a panel for each slice."""
     plt.style.use(HERE.parent / "notebooks" / "study.mplstyle")
-    fig, axes = plt.subplots(1, 2, figsize=(12, 4.8))
+    fig, axes = plt.subplots(2, 1, figsize=(10, 9))
     for ax, which in zip(axes, SLICES, strict=True):
         rows = {name: each["test"][which] for name, each in found.items()}
         cost = {name: row["seconds_fit"] + row["seconds_lists"] for name, row in rows.items()}
@@ -268,7 +268,7 @@ def picture(found: Mapping[str, Any], path: Path) -> None:
             ax.errorbar(*at, yerr=error, fmt=shape, color=color)
             # a name goes to the left where the one of a point close by would lie on it
             crowded = any(
-                cost[name] < cost[other] < 5 * cost[name]
+                cost[name] < cost[other] < 4 * cost[name]
                 and abs(height[name] - height[other]) < 0.05 * max(height.values())
                 for other in rows
             )
@@ -281,13 +281,20 @@ def picture(found: Mapping[str, Any], path: Path) -> None:
             ylabel=f"NDCG@{K} (95 % interval)",
             title=f"{which.capitalize()}: best is {best}",
         )
-        ax.margins(x=0.35)
+        ax.margins(x=0.2)
     fig.savefig(path, dpi=120)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=list(TRIED), default=list(TRIED), metavar="PEER")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        choices=list(TRIED),
+        default=list(TRIED),
+        metavar="PEER",
+        help="some peers; none draws the picture anew",
+    )
     given = parser.parse_args()
     log = prepare.clean(datasets.load(engine.connect()))
     test, validation = folds(log.events, HORIZON_DAYS, 2)

@@ -58,7 +58,7 @@ class Kernels:
 
     def manager(self, folder: Path) -> type[AsyncKernelManager]:
         """A kernel manager, as papermill and nbclient ask for one; its kernel works in the folder."""
-        environment, started = kernel_environment(self._project), self._started
+        environment, kernels, started = kernel_environment(self._project), self, self._started
 
         class CurrentInterpreter(AsyncKernelManager):
             @property
@@ -68,14 +68,31 @@ class Kernels:
             async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
                 # what the process itself prints, past the notebook, would mix with the lines of the runner
                 quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+                kernels.go_on()
                 started.append(self)
-                self.cache_ports = True  # kernels that start together are not given the same port
                 await super().start_kernel(**{**options, **quiet, "env": environment, "cwd": str(folder)})
 
         return CurrentInterpreter
 
+    def go_on(self) -> None:
+        """Refuse to start a kernel or a cell after `stop`: an interrupt between two cells reaches nobody.
+
+        Raises
+        ------
+        RuntimeError
+            `stop` was called.
+        """
+        if self.stopped:
+            raise RuntimeError("interrupted")
+
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """Interrupt what runs in the kernels and in their processes, or kill it."""
+        """Interrupt what runs in the kernels and in their processes, or kill it.
+
+        Parameters
+        ----------
+        number : signal.Signals
+            What is sent to every process.
+        """
         self.stopped = True
         for kernel in self._started:
             group = getattr(kernel.provisioner, "pgid", None)

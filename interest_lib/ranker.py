@@ -73,7 +73,7 @@ class Ranker(BaseEstimator):
     n_seeds : int
         Models whose scores are averaged, each with a draw of its own.
     n_jobs : int
-        Processes that make tables, and threads in which the two models learn.
+        Processes that make tables, and threads in which the trees learn and are asked.
     random_state : int
     min_users_per_item : int
         An item with fewer users at a moment is no candidate then: as in the history.

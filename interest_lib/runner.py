@@ -1,15 +1,13 @@
 """Executes notebooks: by papermill for a run, in place for the stored ones."""
 
-import ast
 import fcntl
 import json
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import Any, Protocol
 
 import nbformat
@@ -28,7 +26,6 @@ from interest_lib.schema import InputError
 EXECUTED = "executed.ipynb"
 _NEEDS = "needs:"
 _KEPT_METADATA = ("tags", "jupyter")
-_PARSING = Lock()  # Python 3.11 parses in one thread at a time, or breaks
 _SECONDS_TO_STOP = 10  # that an interrupted cell has to clean up
 
 
@@ -75,45 +72,62 @@ def execute_plan(plan: Plan, listener: Listener, n_jobs: int = 1) -> list[str]:
     """
     kernels = Kernels(plan.project)
     waiting, executed = list(plan.wanted), list[str]()
+    running: dict[Future[None], str] = {}
     failures: list[BaseException] = []
-    running: dict[Future[bool], str] = {}
     with ThreadPoolExecutor(n_jobs) as threads:
         try:
             while running or (waiting and not failures):
-                unfinished = {*waiting, *running.values()}
-                ready = [n for n in waiting if not failures and unfinished.isdisjoint(plan.project.inputs[n])]
-                for notebook in ready[: n_jobs - len(running)]:
-                    running[threads.submit(_update, plan, notebook, listener, kernels)] = notebook
-                    waiting.remove(notebook)
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    notebook = running.pop(future)
+                ready = [] if failures else _ready(plan, waiting, running)
+                if ready and len(running) < n_jobs:
+                    waiting.remove(ready[0])
+                    # in this thread: here an interrupt ends a download, and Python 3.11 breaks where two
+                    # threads parse (https://github.com/python/cpython/issues/106905)
+                    if fingerprint := _outdated(plan, ready[0], listener):
+                        task = threads.submit(_execute, plan, ready[0], fingerprint, listener, kernels)
+                        running[task] = ready[0]
+                    continue
+                done = wait(running, return_when=FIRST_COMPLETED).done
+                for future, notebook in [(f, n) for f, n in running.items() if f in done]:
+                    del running[future]
                     if error := future.exception():
                         failures.append(error)
-                    elif future.result():
+                        if running or failures[1:]:  # what is raised in the end comes late, and is one
+                            listener.end(notebook, str(error))
+                    else:
                         executed.append(notebook)
         except KeyboardInterrupt:
-            for number in (*[signal.SIGINT] * _SECONDS_TO_STOP, signal.SIGKILL):
-                kernels.stop(number)  # again and again: between two cells nobody listens
-                if not wait(running, timeout=1).not_done:
-                    break
+            _stop(kernels, running)
             raise
     if failures:
         raise failures[0]
     return executed
 
 
-def _update(plan: Plan, notebook: str, listener: Listener, kernels: Kernels) -> bool:
-    """Execute a notebook unless it is up to date; whether it was executed."""
+def _ready(plan: Plan, waiting: Sequence[str], running: Mapping[Future[None], str]) -> list[str]:
+    """What waits for no other notebook."""
+    unfinished = {*waiting, *running.values()}
+    return [notebook for notebook in waiting if unfinished.isdisjoint(plan.project.inputs[notebook])]
+
+
+def _outdated(plan: Plan, notebook: str, listener: Listener) -> str | None:
+    """The fingerprint that a notebook would have now; None if it has it already."""
     _require_inputs(plan, notebook)
     # before the execution: a file that is edited meanwhile has to count as changed next time
-    with _PARSING:
-        fingerprint = plan.fingerprint(notebook)
-    if plan.stamp(notebook) == fingerprint and not plan.request.force:
-        _failed(plan, notebook).unlink(missing_ok=True)
-        listener.end(notebook, f"{notebook}: unchanged, kept")
-        return False
-    _execute(plan, notebook, fingerprint, listener, kernels)
-    return True
+    fingerprint = plan.fingerprint(notebook)
+    if plan.stamp(notebook) != fingerprint or plan.request.force:
+        return fingerprint
+    _failed(plan, notebook).unlink(missing_ok=True)
+    listener.end(notebook, f"{notebook}: unchanged, kept")
+    return None
+
+
+def _stop(kernels: Kernels, running: Mapping[Future[None], str]) -> None:
+    """Interrupt what runs, and kill what is still there after some seconds or a second interrupt."""
+    try:
+        kernels.stop(signal.SIGINT)
+        wait(running, timeout=_SECONDS_TO_STOP)
+    finally:
+        kernels.stop(signal.SIGKILL)
 
 
 def execute_in_place(project: Project, notebook: str, listener: Listener) -> None:
@@ -203,8 +217,7 @@ def _execute(plan: Plan, notebook: str, fingerprint: str, listener: Listener, ke
         else:
             running.replace(_failed(plan, notebook))
         raise
-    with _PARSING:
-        _hide_paths(book)
+    _hide_paths(book, plan.changed(notebook))
     normalise(book)
     _write_notebook(book, final / EXECUTED)
     running.unlink()
@@ -229,6 +242,7 @@ def _papermill(plan: Plan, notebook: str, path: Path, listener: Listener, kernel
             # the manager knows the folder: papermill would change that of all threads
             kernel_manager_class=kernels.manager(plan.project.notebook(notebook).parent),
             coalesce_streams=True,
+            on_cell_execute=lambda **_: kernels.go_on(),
             on_cell_executed=lambda **_: listener.cell(notebook),
         )
     except PapermillExecutionError as error:
@@ -265,14 +279,14 @@ def _supported(cells: list[Any], capabilities: Mapping[str, Any], notebook: str)
         skipping = unmet
 
 
-def _hide_paths(book: nbformat.NotebookNode) -> None:
+def _hide_paths(book: nbformat.NotebookNode, changed: Mapping[str, Any]) -> None:
     """Keep folders of this machine out of the cell that papermill injects, and give the cell a steady id."""
     for cell in [cell for cell in book.cells if "injected-parameters" in cell.metadata.get("tags", [])]:
         lines = [line for line in cell.source.splitlines() if not line.startswith("out = ")]
         for number, line in enumerate(lines):
-            name, _, value = line.partition(" = ")
+            name = line.partition(" = ")[0]
             if name in FILE_PARAMETERS:
-                lines[number] = f'{name} = "{Path(ast.literal_eval(value)).name}"'
+                lines[number] = f'{name} = "{Path(changed[name]).name}"'
         cell.id, cell.source = "injected-parameters", "\n".join(lines)
         if len(lines) == 1:  # papermill's comment alone
             book.cells.remove(cell)

@@ -16,6 +16,9 @@ from interest_lib.schema import InputError, nearest
 ENCODERS: Final = ("cnn", "lstm", "transformer")
 """Kinds of reader. The first two look back only; the transformer looks both ways and is asked at masks."""
 
+Asked = tuple[Tensor, Tensor]
+"""Windows and places in them at which a state is wanted, each of shape (n_asked,)."""
+
 _INIT = 0.02
 
 
@@ -134,13 +137,13 @@ class SequenceNetwork(nn.Module):
             self.reader = _reader(kind, n_hidden, dropout)
             self.last = nn.LayerNorm(n_hidden)
 
-    def forward(self, codes: Tensor, row: Tensor | None = None, place: Tensor | None = None) -> Tensor:
-        """States at every place, shape (n, length, n_hidden); or at some, shape (n_asked, n_hidden)."""
+    def forward(self, codes: Tensor, asked: Asked | None = None) -> Tensor:
+        """States at every place, shape (n, length, n_hidden); or where asked, shape (n_asked, n_hidden)."""
         there = codes != PADDING
         inputs = self.items()[codes]
         if self.place is not None:
             inputs = inputs + self.place[-codes.shape[1] :]
-        return self.last(self.reader(self.drop(self.first(inputs)) * there[..., None], there, row, place))
+        return self.last(self.reader(self.drop(self.first(inputs)) * there[..., None], there, asked))
 
     def scores(self, states: Tensor) -> Tensor:
         """Score of every item, shape (n, n_items)."""
@@ -199,12 +202,12 @@ class _Convolutions(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(n_hidden) for _ in gaps)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, inputs: Tensor, there: Tensor, row: Tensor | None, place: Tensor | None) -> Tensor:
+    def forward(self, inputs: Tensor, there: Tensor, asked: Asked | None) -> Tensor:
         states = inputs
         for gap, layer, norm in zip(self.gaps, self.layers, self.norms, strict=True):
             before = nn.functional.pad(norm(states).transpose(1, 2), (2 * gap, 0))
             states = states + self.drop(torch.relu(layer(before).transpose(1, 2))) * there[..., None]
-        return states if row is None else states[row, place]
+        return states if asked is None else states[asked]
 
 
 class _Lstm(nn.Module):
@@ -214,9 +217,9 @@ class _Lstm(nn.Module):
         self.project = nn.Linear(n_hidden, n_hidden)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, inputs: Tensor, there: Tensor, row: Tensor | None, place: Tensor | None) -> Tensor:
+    def forward(self, inputs: Tensor, there: Tensor, asked: Asked | None) -> Tensor:
         states = self.lstm(inputs)[0]
-        return self.project(self.drop(states if row is None else states[row, place]))
+        return self.project(self.drop(states if asked is None else states[asked]))
 
 
 class _Transformer(nn.Module):
@@ -226,19 +229,19 @@ class _Transformer(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(_Attention(n_hidden, dropout, n_heads) for _ in range(n_layers))
 
-    def forward(self, inputs: Tensor, there: Tensor, row: Tensor | None, place: Tensor | None) -> Tensor:
+    def forward(self, inputs: Tensor, there: Tensor, asked: Asked | None) -> Tensor:
         *before, last = self.layers
         states = inputs
         for layer in before:
             states = layer(states, states, there)
-        if row is None or place is None:
+        if asked is None:
             found: Tensor = last(states, states, there)
             return found
         # nobody reads the other places of the last layer, and they would be most of its work
-        at, slot = _by_row(row, place, len(inputs))
+        at, slot = _by_row(*asked, len(inputs))
         some = states.take_along_dim(at[..., None], dim=1)
         found = last(some, states, there)
-        return found[row, slot]
+        return found[asked[0], slot]
 
 
 class _Attention(nn.Module):
@@ -275,7 +278,9 @@ class _Attention(nn.Module):
 
     def _heads(self, vectors: Tensor) -> Tensor:
         """From (n, length, width) to (n, n_heads, length, width of a head)."""
-        return vectors.view(*vectors.shape[:2], self.n_heads, -1).transpose(1, 2)
+        return vectors.view(*vectors.shape[:2], self.n_heads, vectors.shape[2] // self.n_heads).transpose(
+            1, 2
+        )
 
 
 def _by_row(row: Tensor, place: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
@@ -291,6 +296,6 @@ def _by_row(row: Tensor, place: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
     sizes = torch.bincount(row, minlength=n_rows)
     slot = torch.empty_like(row)
     slot[order] = torch.arange(len(row)) - (sizes.cumsum(0) - sizes)[row[order]]
-    at = torch.zeros((n_rows, int(sizes.max())), dtype=torch.int64)
+    at = torch.zeros((n_rows, int(sizes.max()) if n_rows else 0), dtype=torch.int64)
     at[row, slot] = place
     return at, slot

@@ -184,7 +184,7 @@ def next_scores(
 
 def _last_states(network: SequenceNetwork, shown: Tensor) -> Tensor:
     n, length = shown.shape
-    states: Tensor = network(shown, torch.arange(n), torch.full((n,), length - 1))
+    states: Tensor = network(shown, (torch.arange(n), torch.full((n,), length - 1)))
     return states
 
 
@@ -268,7 +268,8 @@ def _masked_items(shown: Ints, mask: int, how: Lessons, rng: np.random.Generator
 
 def _loss(network: SequenceNetwork, asked: _Questions) -> Tensor:
     """Mean over the places asked of the log loss of what is right there."""
-    told = network.log_shares(network(*map(torch.from_numpy, (asked.shown, asked.row, asked.place))))
+    shown, row, place = map(torch.from_numpy, (asked.shown, asked.row, asked.place))
+    told = network.log_shares(network(shown, (row, place)))
     right = torch.from_numpy(asked.right)
     there = right != PADDING
     of_item = told.gather(1, (right - 1).clamp(min=0)).masked_fill(~there, 0.0)

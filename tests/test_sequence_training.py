@@ -128,3 +128,20 @@ def test_what_cannot_be_done_is_told() -> None:
         train(fresh("cnn"), rounds(), Lessons(augment=("corp",)), seed=0)
     with pytest.raises(InputError, match="No user met two items"):
         train(fresh("cnn"), sequences_of(sp.csr_matrix(np.eye(3, N_ITEMS, dtype=int))), SHORT, seed=0)
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_states_where_asked_are_those_of_everywhere(kind: str) -> None:
+    network = SequenceNetwork(kind, np.eye(9), np.ones(9, bool), length=7, n_hidden=8, seed=1).eval()
+    codes = torch.from_numpy(np.random.default_rng(0).integers(1, 10, (4, 7)))
+    codes[1, :5] = 0
+    row, place = torch.tensor([3, 0, 3, 1, 3, 0]), torch.tensor([6, 2, 0, 5, 1, 6])  # row 2 is not asked
+    with torch.no_grad():
+        torch.testing.assert_close(network(codes, (row, place)), network(codes)[row, place])
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_nobody_gets_no_scores(kind: str) -> None:
+    network = SequenceNetwork(kind, np.eye(9), np.ones(9, bool), length=7, n_hidden=8)
+    nobody = ItemSequences(np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64), 9)
+    assert next_scores(network, nobody, 7).shape == (0, 9)
